@@ -1,0 +1,96 @@
+"""Runs one pass in a process of its own: `python -m optkit.core.child JOB_FOLDER PROGRESS_FD`.
+
+The job folder holds `job.json`; the child leaves `result.json` there. Whatever the pass prints goes to the log that
+the parent opened as stdout and stderr.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optkit.core.errors import ACROSS_PROCESSES, OptkitError
+from optkit.core.passes import Work
+
+if TYPE_CHECKING:
+    from optkit.core.passes import Pass
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Runs the job and writes its result."""
+    die_with_parent()
+    # The parent decides what an interrupt means; the terminal sends it to the whole group.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    folder, progress = Path(sys.argv[1]), int(sys.argv[2])
+    result = _run(json.loads((folder / "job.json").read_text()), progress)
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+def die_with_parent() -> None:
+    """Asks the kernel (Linux) to kill this process when its parent dies, so that nothing is left running."""
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before we asked
+        os._exit(1)
+
+
+def pass_path(do: Pass) -> str:
+    """Returns where a child finds the class of a pass: `module:name`."""
+    return f"{type(do).__module__}:{type(do).__qualname__}"
+
+
+def _run(job: dict[str, Any], progress: int) -> dict[str, Any]:
+    start = time.perf_counter()
+    work = Work(Path(job["out"]), Path(job["scratch"]), on_progress=_reporter(progress))
+    try:
+        _load(job["pass"], job["config"]).run({role: Path(path) for role, path in job["inputs"].items()}, work)
+    except OptkitError as error:
+        return _failure(error, error.message, error.hint)
+    except MemoryError as error:
+        return _failure(error, "ran out of memory", "")
+    except OSError as error:
+        return _failure(error, f"{error.strerror or error}: {error.filename or ''}".removesuffix(": "), "")
+    except Exception as error:  # noqa: BLE001  # a pass runs users' and third parties' code: any of it may raise
+        return _failure(error, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}", "")
+    record = {"notes": work.notes, "seconds": time.perf_counter() - start, "peak_rss_bytes": _peak_rss()}
+    return {"record": record}
+
+
+def _load(path: str, config: dict[str, Any]) -> Pass:
+    import pydantic
+
+    module, _, name = path.partition(":")
+    kind: type[Pass] = getattr(importlib.import_module(module), name)
+    return pydantic.TypeAdapter(kind).validate_json(json.dumps(config), strict=True)
+
+
+def _failure(error: BaseException, message: str, hint: str) -> dict[str, Any]:
+    traceback.print_exception(error)  # into the log, for the repro folder
+    name = type(error).__name__
+    return {"error": name if name in ACROSS_PROCESSES else "StepFailed", "message": message, "hint": hint}
+
+
+def _reporter(descriptor: int) -> Any:  # noqa: ANN401  # Callable[[float, str], None], only for Work
+    def report(fraction: float, text: str) -> None:
+        os.write(descriptor, json.dumps([fraction, text]).encode() + b"\n")
+
+    return report
+
+
+def _peak_rss() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    main()

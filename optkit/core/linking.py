@@ -1,0 +1,106 @@
+"""Steps as written into a chain of passes whose roles are all filled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from optkit.core.overrides import step_name
+from optkit.core.recipe import Step
+from optkit.core.validate import build, did_you_mean
+
+if TYPE_CHECKING:
+    from optkit.core.passes import Host, Pass
+    from optkit.core.recipe import Tables
+    from optkit.core.yaml import Document, KeyPath
+
+MODEL = "model"
+IMPORT = "import"
+DATA = "data."
+
+
+@dataclass(slots=True)
+class Linker:
+    """Builds the steps of a recipe, noting every mistake in the document."""
+
+    document: Document
+    tables: Tables
+    host: Host
+    target: str
+    data: frozenset[str]
+    steps: dict[str, Step] = field(default_factory=dict)
+    targets: dict[str, str] = field(default_factory=dict)
+    _kinds: dict[str, str] = field(default_factory=dict)
+
+    def link(self, items: object, source_kind: str) -> None:
+        """Links all steps; an ONNX source gets the step that checks and takes it in."""
+        previous = MODEL
+        self._kinds[MODEL] = source_kind
+        if source_kind == "onnx-source":
+            self._add(IMPORT, self.tables.passes[IMPORT](), MODEL, ("steps",))
+            previous = IMPORT
+        if not isinstance(items, list) or not items:
+            if "steps" in self.document.data:
+                self.document.problem(("steps",), "should be a list of passes", "for example [export, simplify]")
+            return
+        for index, item in enumerate(items):
+            previous = self._item(item, ("steps", index), previous)
+
+    def _item(self, item: Any, path: KeyPath, previous: str) -> str:  # noqa: ANN401  # raw YAML
+        note = self.document.problem
+        name, pass_name = step_name(item)
+        if not pass_name:
+            note(path, "should name exactly one pass", f"one of {', '.join(self._passes())}")
+            return previous
+        if pass_name not in self._passes():
+            note(path if isinstance(item, str) else (*path, pass_name), f"unknown pass {pass_name!r}",
+                 did_you_mean(pass_name, self._passes()), key=True)  # fmt: skip
+            return previous
+        if not isinstance(name, str) or name in self._kinds or name.startswith(DATA):
+            note((*path, "id"), f"the id {name!r} is taken", "give each step its own id")
+            return previous
+        source = item.get("from", previous) if isinstance(item, dict) else previous
+        if source not in self._kinds:
+            note((*path, "from"), f"no earlier step {source!r}", did_you_mean(str(source), self._kinds))
+            source = previous
+        options = item[pass_name] if isinstance(item, dict) else None
+        do = build(self.tables.passes[pass_name], options or {}, self.document, (*path, pass_name))
+        if do is not None:
+            self._add(name, do, source, path)
+        else:
+            self._kinds[name] = self.tables.passes[pass_name].produces
+        return name
+
+    def _passes(self) -> list[str]:
+        return sorted(set(self.tables.passes) - {IMPORT})
+
+    def _add(self, name: str, do: Pass, source: str, path: KeyPath) -> None:
+        target = getattr(do, "target", None) or self.targets.get(source, self.target)
+        if target not in self.tables.targets:
+            if target != self.target:
+                hint = did_you_mean(str(target), self.tables.targets)
+                self.document.problem((*path, name), f"unknown target {target!r}", hint)
+            self._kinds[name] = do.produces
+            return
+        do = do.resolve(target, self.host)
+        inputs = {role: self._reference(role, do, source, path) for role in sorted(do.active_roles())}
+        self._check_kinds(name, do, inputs, path)
+        self.steps[name] = Step(name, do, {role: reference for role, reference in inputs.items() if reference})
+        self.targets[name] = target
+        self._kinds[name] = do.produces
+
+    def _reference(self, role: str, do: Pass, source: str, path: KeyPath) -> str:
+        if role == MODEL:
+            return source
+        if role in self.data:
+            return DATA + role
+        if role not in do.optional_roles:
+            self.document.problem(path, f"needs data.{role}", f"add {role} under data")
+        return ""
+
+    def _check_kinds(self, name: str, do: Pass, inputs: dict[str, str], path: KeyPath) -> None:
+        for role, reference in inputs.items():
+            kind = "dataset" if reference.startswith(DATA) else self._kinds.get(reference, "")
+            if reference and kind not in do.roles[role]:
+                takes = " or ".join(sorted(do.roles[role]))
+                self.document.problem(path, f"{name} takes {takes} as {role}, but {reference} is {kind}")

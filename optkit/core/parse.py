@@ -1,0 +1,236 @@
+"""A recipe file into a `Recipe`, or all of its mistakes at once."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from optkit.core import yaml
+from optkit.core.gates import BUILT_IN_SUBJECTS, RULES, Gate
+from optkit.core.linking import Linker
+from optkit.core.overrides import apply_override
+from optkit.core.recipe import DataSpec, MeasureSpec, MetricUse, ModelSpec, Recipe
+from optkit.core.validate import build, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from optkit.core.passes import Host
+    from optkit.core.recipe import Tables
+    from optkit.core.yaml import Document, KeyPath
+
+T = TypeVar("T")
+SECTIONS = ("name", "model", "data", "metrics", "target", "steps", "gates", "measure", "package")
+REQUIRED = ("name", "model", "steps")
+DEFAULT_TARGET = "onnxruntime-cpu"
+
+
+def parse_recipe(path: Path, tables: Tables, host: Host, overrides: Sequence[str] = ()) -> Recipe:
+    """Reads, overrides and checks a recipe.
+
+    Args:
+        path: The recipe file.
+        tables: Passes, metrics, emitters and targets that it may name.
+        host: The machine planned for; defaults that depend on it are filled in.
+        overrides: `path=value` texts, as given to `--set`.
+
+    Raises:
+        RecipeError: With every mistake that was found.
+    """
+    document = yaml.load(path)
+    if not isinstance(document.data, dict):
+        document.problem((), "a recipe is a mapping of sections")
+        document.check()
+    for text in overrides:
+        apply_override(document, text)
+    recipe = _Parser(document, tables, host, path.parent).recipe(path)
+    document.check()
+    return recipe
+
+
+@dataclass(slots=True)
+class _Parser:
+    document: Document
+    tables: Tables
+    host: Host
+    folder: Path
+
+    def recipe(self, path: Path) -> Recipe:
+        document, data = self.document, self.document.data
+        for key in data:
+            if key not in SECTIONS:
+                document.problem((key,), "unknown section", did_you_mean(key, SECTIONS), key=True)
+        for key in REQUIRED:
+            if key not in data:
+                document.problem((key,), "is missing")
+        name = self._text("name", "model")
+        target = self._text("target", DEFAULT_TARGET)
+        if target not in self.tables.targets:
+            document.problem(("target",), f"unknown target {target!r}", did_you_mean(target, self.tables.targets))
+        model = self._model()
+        parts = self._data()
+        metrics = self._metrics()
+        linker = Linker(document, self.tables, self.host, target, frozenset(self._section("data")))
+        linker.link(data.get("steps"), _source_kind(model))
+        return Recipe(
+            path=path,
+            name=name,
+            model=model,
+            data=parts,
+            metrics=metrics,
+            target=target,
+            steps=tuple(linker.steps.values()),
+            gates=self._gates(metrics),
+            measure=self._built(MeasureSpec, data.get("measure", {}), ("measure",)) or MeasureSpec(),
+            package=self._package(),
+            targets=linker.targets,
+        )
+
+    def _text(self, key: str, default: str) -> str:
+        value = self.document.data.get(key, default)
+        if isinstance(value, str) and value:
+            return value
+        self.document.problem((key,), f"should be a name, not {value!r}")
+        return default
+
+    def _built(self, kind: type[T], data: object, path: KeyPath) -> T | None:
+        return build(kind, data, self.document, path)
+
+    def _section(self, key: str) -> dict[str, Any]:
+        value = self.document.data.get(key)
+        if value is None or isinstance(value, dict):
+            return value or {}
+        self.document.problem((key,), "should be a mapping of names")
+        return {}
+
+    def _model(self) -> ModelSpec:
+        model = self._built(ModelSpec, self.document.data.get("model", {}), ("model",))
+        if model is None or "model" not in self.document.data:
+            return ModelSpec()
+        note = self.document.problem
+        sources = [kind for kind in ("factory", "onnx", "program") if getattr(model, kind) is not None]
+        if len(sources) != 1:
+            note(("model",), "needs exactly one of factory, onnx and program", f"has {', '.join(sources) or 'none'}")
+        if model.factory is not None and not _is_factory(model.factory):
+            note(("model", "factory"), "should read file.py:callable", "for example model.py:build")
+        if model.program is not None and not model.trust:
+            note(("model", "program"), "loading a .pt2 can run code", "add `trust: true` if you trust who made it")
+        if model.onnx is None and not model.inputs:
+            note(("model", "inputs"), "is missing", "name each input with its dtype and shape")
+        for key in ("factory", "weights", "onnx", "program"):
+            self._exists(getattr(model, key), ("model", key))
+        for index, entry in enumerate(model.code or ()):
+            self._exists(entry, ("model", "code", index))
+        self._dims(model)
+        return model
+
+    def _exists(self, entry: str | None, path: KeyPath) -> None:
+        """Notes a file or folder that is not there; a factory's callable is cut off."""
+        file = entry.rpartition(":")[0] if entry and path[-1] == "factory" else entry
+        if file and not (self.folder / file).exists():
+            self.document.problem(path, f"no such file: {self.folder / file}", self._near(file))
+
+    def _near(self, file: str) -> str:
+        folder = (self.folder / file).parent
+        siblings = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+        near = difflib.get_close_matches(Path(file).name, siblings, n=1)
+        return f"did you mean {near[0]!r}?" if near else "paths are relative to the recipe"
+
+    def _dims(self, model: ModelSpec) -> None:
+        note = self.document.problem
+        used = {size for spec in model.inputs.values() for size in spec.shape if isinstance(size, str)}
+        for name, dim in model.dims.items():
+            if not 1 <= dim.min <= dim.opt <= dim.max:
+                note(("model", "dims", name), f"needs 1 ≤ min ≤ opt ≤ max, has {dim.min}, {dim.opt}, {dim.max}")
+            if model.inputs and name not in used:
+                note(("model", "dims", name), "no input has this dimension", did_you_mean(name, used), key=True)
+        for name, spec in model.inputs.items():
+            for axis, size in enumerate(spec.shape):
+                place = ("model", "inputs", name, "shape", axis)
+                if isinstance(size, str) and size not in model.dims:
+                    note(place, f"{size!r} is not in model.dims", f"add {size}: {{min: 1, opt: 8, max: 64}} there")
+                if isinstance(size, int) and size < 1:
+                    note(place, f"a size is at least 1, not {size}")
+
+    def _data(self) -> dict[str, DataSpec]:
+        parts: dict[str, DataSpec] = {}
+        for name, value in self._section("data").items():
+            spec = self._built(DataSpec, value, ("data", name))
+            if spec is not None:
+                parts[name] = spec
+                self._exists(spec.dataset, ("data", name, "dataset"))
+                if spec.samples is not None and spec.samples < 1:
+                    self.document.problem(("data", name, "samples"), f"should be at least 1, not {spec.samples}")
+        return parts
+
+    def _metrics(self) -> tuple[MetricUse, ...]:
+        uses = [self._metric(name, value) for name, value in self._section("metrics").items()]
+        return tuple(use for use in uses if use is not None)
+
+    def _metric(self, name: str, value: object) -> MetricUse | None:
+        parts = self._section("data")
+        path, note = ("metrics", name), self.document.problem
+        if name in BUILT_IN_SUBJECTS:
+            note(path, f"{name!r} is measured anyway", "give the metric another name", key=True)
+        if not isinstance(value, dict) or "kind" not in value:
+            note(path, "needs a kind", f"one of {', '.join(sorted(self.tables.metrics))}")
+            return None
+        options = {key: option for key, option in value.items() if key not in {"kind", "data"}}
+        kind, data = value["kind"], value.get("data", "evaluation")
+        if kind not in self.tables.metrics:
+            note((*path, "kind"), f"unknown metric {kind!r}", did_you_mean(str(kind), self.tables.metrics))
+            return None
+        if data not in parts:
+            note((*path, "data"), f"there is no data.{data}", did_you_mean(str(data), parts) or "add it under data")
+        metric = self._built(self.tables.metrics[kind], options, path)
+        return None if metric is None else MetricUse(name, metric, str(data))
+
+    def _gates(self, metrics: Sequence[MetricUse]) -> dict[str, Gate]:
+        gates: dict[str, Gate] = {}
+        written = set(self._section("metrics"))
+        for name, value in self._section("gates").items():
+            path = ("gates", name)
+            if name not in written and name not in BUILT_IN_SUBJECTS:
+                hint = did_you_mean(name, {*(use.name for use in metrics), *BUILT_IN_SUBJECTS})
+                self.document.problem(path, "no such metric", hint, key=True)
+            gate = self._built(Gate, value, path)
+            if gate is not None:
+                self._gate_rules(name, gate)
+                gates[name] = gate
+        return gates
+
+    def _gate_rules(self, name: str, gate: Gate) -> None:
+        subject = name if name in BUILT_IN_SUBJECTS else "metric"
+        fitting = [rule for rule in RULES if subject in RULES[rule].subjects]
+        for rule, limit in gate.rules().items():
+            if rule not in fitting:
+                self.document.problem(
+                    ("gates", name, rule), f"does not apply to {name}", f"use {' or '.join(fitting)}", key=True
+                )
+            if limit != limit:  # noqa: PLR0124  # NaN
+                self.document.problem(("gates", name, rule), "a limit cannot be NaN")
+        if not gate.rules():
+            self.document.problem(("gates", name), "demands nothing", f"add {' or '.join(fitting)}")
+
+    def _package(self) -> dict[str, Any]:
+        options: dict[str, Any] = {}
+        for name, value in self._section("package").items():
+            if name not in self.tables.emitters:
+                hint = did_you_mean(name, self.tables.emitters)
+                self.document.problem(("package", name), "unknown serving runtime", hint, key=True)
+                continue
+            options[name] = self._built(self.tables.emitters[name], value or {}, ("package", name))
+        return options
+
+
+def _is_factory(text: str) -> bool:
+    file, _, function = text.rpartition(":")
+    return file.endswith(".py") and function.isidentifier()
+
+
+def _source_kind(model: ModelSpec) -> str:
+    if model.onnx is not None:
+        return "onnx-source"
+    return "program" if model.program is not None else "torch"

@@ -1,0 +1,96 @@
+"""What a pass is: a frozen dataclass whose fields are its configuration.
+
+One declaration gives the cache key, the recipe's schema and the documentation.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The machine that a plan is made for.
+
+    Attributes:
+        flags: CPU feature flags, such as avx512_vnni.
+        fingerprint: Names the machine class; enters the key of device-bound steps.
+    """
+
+    flags: frozenset[str]
+    fingerprint: str
+
+
+@dataclass(slots=True)
+class Work:
+    """Where a running pass puts things.
+
+    Attributes:
+        out: Folder whose bytes become the artifact; holds only what the next step or the user consumes.
+        scratch: Folder that survives a kill and goes when the step succeeds: checkpoints, search progress.
+        notes: Goes to the record beside the action: JSON values for the report, never part of the artifact.
+    """
+
+    out: Path
+    scratch: Path
+    notes: dict[str, Any] = field(default_factory=dict)
+    on_progress: Callable[[float, str], None] = lambda _fraction, _text: None
+
+    def progress(self, fraction: float, text: str = "") -> None:
+        """Reports that `fraction` (0 to 1) of the step is done."""
+        self.on_progress(fraction, text)
+
+
+@dataclass(frozen=True)
+class Pass(ABC):
+    """One file-to-file step. Subclasses add fields (their options) and `run`."""
+
+    # Read by pydantic at the edge; a plain dict, so that nothing here imports it.
+    __pydantic_config__: ClassVar[dict[str, Any]] = {
+        "extra": "forbid",
+        "strict": True,
+        "use_attribute_docstrings": True,
+    }
+
+    version: ClassVar[int] = 1
+    """Bumped when the algorithm changes."""
+    roles: ClassVar[Mapping[str, frozenset[str]]] = {}
+    """Role → artifact kinds that it accepts. `model` is the one that flows from step to step."""
+    optional_roles: ClassVar[frozenset[str]] = frozenset()
+    """Roles that may stay empty."""
+    produces: ClassVar[str]
+    """Kind of the artifact."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Distributions whose versions enter the key."""
+    device_bound: ClassVar[bool] = False
+    """Whether the artifact is valid on this machine class only."""
+
+    def resolve(self, target: str, host: Host) -> Self:
+        """Returns the pass with every default that depends on the target or the machine filled in."""
+        del target, host
+        return self
+
+    def active_roles(self) -> frozenset[str]:
+        """Returns the roles that this configuration uses."""
+        return frozenset(self.roles)
+
+    @abstractmethod
+    def run(self, inputs: Mapping[str, Path], work: Work) -> None:
+        """Reads the artifacts in `inputs` (role → folder) and writes one into `work.out`.
+
+        Raises:
+            UsageError: Something that the user gave does not fit.
+            MissingDependency: A library is absent.
+            StepFailed: The work cannot be done; the message says why.
+        """
+
+    def config(self) -> dict[str, Any]:
+        """Returns the fields as JSON types."""
+        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]  # tuples become lists

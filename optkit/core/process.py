@@ -1,0 +1,115 @@
+"""Starts a pass in a child process and tells what became of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from optkit.core.child import pass_path
+from optkit.core.errors import ACROSS_PROCESSES, OptkitError, StepFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from optkit.core.passes import Pass
+
+_LOG_TAIL = 15
+
+
+def run_pass(do: Pass, inputs: Mapping[str, Path], folder: Path, scratch: Path) -> Iterator[tuple[float, str]]:
+    """Runs `do` in a child process, yielding its progress; returns its record.
+
+    Args:
+        do: The pass.
+        inputs: Role → artifact folder.
+        folder: A fresh folder; afterwards it holds `out/`, `log.txt` and `record`.
+        scratch: Kept across kills.
+
+    Yields:
+        Fraction done and what is being done.
+
+    Raises:
+        OptkitError: What the pass raised, or StepFailed if its process died.
+    """
+    (folder / "out").mkdir()
+    job = {
+        "pass": pass_path(do),
+        "config": do.config(),
+        "inputs": {role: str(path) for role, path in inputs.items()},
+        "out": str(folder / "out"),
+        "scratch": str(scratch),
+    }
+    (folder / "job.json").write_text(json.dumps(job))
+    process, progress = _start(folder)
+    try:
+        with os.fdopen(progress) as lines:
+            for line in lines:
+                yield tuple(json.loads(line))
+        process.wait()
+    finally:
+        _kill_group(process)
+    if not (folder / "result.json").exists():
+        raise StepFailed(_death(process.returncode), hint=log_tail(folder))
+
+
+def result_of(folder: Path) -> dict[str, Any]:
+    """Returns the record that a finished pass left.
+
+    Raises:
+        OptkitError: What the pass raised.
+    """
+    result = json.loads((folder / "result.json").read_text())
+    if "error" not in result:
+        record: dict[str, Any] = result["record"]
+        return record
+    raise _raised(result)
+
+
+def log_tail(folder: Path) -> str:
+    """Returns the last lines that a pass printed."""
+    lines = (folder / "log.txt").read_text(errors="replace").splitlines()
+    return "\n".join(lines[-_LOG_TAIL:])
+
+
+def _start(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+    read, write = os.pipe()
+    # -P: the folder we start in must not shadow modules. No bytecode: objects in the store hold only what was hashed.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", "TMPDIR": str(folder)}
+    with (folder / "log.txt").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "optkit.core.child", str(folder), str(write)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            env=environment,
+            pass_fds=[write],
+            process_group=0,
+        )
+    os.close(write)
+    return process, read
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Ends the child and whatever it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _raised(result: Mapping[str, str]) -> OptkitError:
+    return ACROSS_PROCESSES[result["error"]](result["message"], hint=result["hint"])
+
+
+def _death(code: int) -> str:
+    if code == -signal.SIGKILL:
+        return "its process was killed (out of memory, most likely)"
+    if code < 0:
+        return f"its process died of {signal.Signals(-code).name}"
+    return f"its process ended with code {code}"

@@ -1,0 +1,170 @@
+"""The recipe: what the user asks for, as frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from optkit.core.gates import Gate
+from optkit.core.interface import Dim
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from optkit.core.passes import Pass
+
+_STRICT: dict[str, Any] = {"extra": "forbid", "strict": True, "use_attribute_docstrings": True}
+Dtype = Literal[
+    "float16", "float32", "float64", "bfloat16",
+    "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """One input of the model."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    dtype: Dtype
+    """Element type."""
+    shape: tuple[int | str, ...]
+    """Sizes in order; a name stands for a dynamic dimension, `batch` for the axis of samples."""
+    range: tuple[float, float] | None = None
+    """Inclusive bounds of the values, where they matter (token ids, masks)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Where the model comes from. Exactly one of factory, onnx and program is given."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    factory: str | None = None
+    """`file.py:callable` that returns an nn.Module."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the factory."""
+    weights: str | None = None
+    """A .safetensors file, or a .pt/.pth file that is read with weights_only=True."""
+    code: tuple[str, ...] | None = None
+    """Files and folders that the factory needs; by default every .py file in the recipe's folder."""
+    onnx: str | None = None
+    """An ONNX file."""
+    program: str | None = None
+    """A .pt2 exported program; its loader can run code, so it needs `trust: true`."""
+    trust: bool = False
+    """Says that a .pt2 comes from somebody you trust."""
+    inputs: dict[str, InputSpec] = field(default_factory=dict)
+    """Inputs by name, in the order in which the model takes them."""
+    outputs: tuple[str, ...] | dict[str, tuple[int | str, ...]] = ()
+    """Output names in order, or name → shape."""
+    dims: dict[str, Dim] = field(default_factory=dict)
+    """Sizes of each dynamic dimension."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataSpec:
+    """A part of a dataset."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    dataset: str
+    """Folder with a dataset.yaml, or an .npz file whose arrays are named as the inputs (and `labels`)."""
+    split: str | None = None
+    """Name of a split."""
+    samples: int | None = None
+    """How many samples, evenly spread; all by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureSpec:
+    """How latency is measured."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    threads: int = 2
+    """Threads of every session."""
+    seconds: float = 10.0
+    """Time budget per candidate."""
+    precision: float = 0.02
+    """Stop when the ratio's interval is narrower than this fraction."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricUse:
+    """A named metric and the data that it is computed on."""
+
+    name: str
+    metric: Any
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a candidate is made for.
+
+    Attributes:
+        name: As written in recipes.
+        runtime: Runtime that runs the candidate; accuracy is measured with it.
+        timed: Whether latency on this target can be measured with that runtime.
+        why_not: Why latency is not measured.
+    """
+
+    name: str
+    runtime: str
+    timed: bool = True
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node of the plan: a pass and where each of its roles comes from."""
+
+    name: str
+    do: Pass
+    inputs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A checked recipe: every reference resolves, every kind fits."""
+
+    path: Path
+    name: str
+    model: ModelSpec
+    data: Mapping[str, DataSpec]
+    metrics: tuple[MetricUse, ...]
+    target: str
+    steps: tuple[Step, ...]
+    gates: Mapping[str, Gate]
+    measure: MeasureSpec
+    package: Mapping[str, Any]
+    targets: Mapping[str, str]
+    """Step → target: the recipe's own, or the one that the step or an ancestor overrides."""
+
+    @property
+    def folder(self) -> Path:
+        """Paths in the recipe are relative to this folder."""
+        return self.path.parent
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """Steps that no other step continues: the candidates."""
+        continued = {step.inputs.get("model") for step in self.steps}
+        return tuple(step.name for step in self.steps if step.name not in continued)
+
+    @property
+    def reference(self) -> str:
+        """The first step, whose fp32 ONNX is the yardstick for sizes."""
+        return self.steps[0].name
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What recipes may name: the open ends of the core, filled by `optkit.workflow`."""
+
+    passes: Mapping[str, type[Pass]]
+    metrics: Mapping[str, type]
+    emitters: Mapping[str, type]
+    targets: Mapping[str, Target]

@@ -1,0 +1,172 @@
+"""What a run found, as frozen values: the content of `report.json` and of every page made from it.
+
+Units stand in the names: seconds, milliseconds, bytes. Fractions are fractions, unrounded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from optkit.core.gates import Estimate, Verdict
+
+REPORT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A value with its two-sided 95 % interval."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class MetricResult:
+    """A metric of a candidate, paired sample by sample with the baseline.
+
+    Attributes:
+        name: As in the recipe.
+        kind: As in the recipe.
+        data: Which part of the data.
+        samples: How many.
+        baseline: The original's value; None for metrics that are relative to it (agreement, cosine).
+        candidate: The candidate's value.
+        drop: How much worse the candidate is, with one-sided 95 % bounds.
+    """
+
+    name: str
+    kind: str
+    data: str
+    samples: int
+    baseline: Interval | None
+    candidate: Interval
+    drop: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How fast one model ran in its own process.
+
+    Attributes:
+        runtime: Its runtime.
+        threads: Threads of the session.
+        sizes: Dynamic dimension → size that was timed.
+        p50_ms: Median latency.
+        p90_ms: 90th percentile; None with too few samples to say.
+        p99_ms: 99th percentile; None with too few samples to say.
+        samples_ms: Every timed run, round by round.
+        throughput: Batch size → samples per second.
+        load_seconds: From nothing to a session.
+        first_ms: The first run.
+        peak_rss_bytes: Peak resident memory of the process.
+    """
+
+    runtime: str
+    threads: int
+    sizes: dict[str, int]
+    p50_ms: float
+    p90_ms: float | None
+    p99_ms: float | None
+    samples_ms: tuple[tuple[float, ...], ...]
+    throughput: dict[int, float]
+    load_seconds: float
+    first_ms: float
+    peak_rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineResult:
+    """The original model."""
+
+    name: str
+    runtime: str
+    digest: str
+    size_bytes: int
+    """Of its fp32 ONNX, external data included."""
+    timing: Timing | None
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateResult:
+    """One leaf of the plan, measured and judged.
+
+    Attributes:
+        name: The leaf's step id.
+        target: What it is made for.
+        digest: Its artifact.
+        size_bytes: External data included.
+        size_ratio: To the baseline's fp32 ONNX.
+        metrics: In the recipe's order.
+        timing: None if it could not be timed.
+        speedup: Baseline's median latency over the candidate's.
+        untimed: Why it was not timed.
+        verdicts: One per rule.
+        approved: Whether every verdict is accepted.
+        packages: Emitter → path below the output folder.
+    """
+
+    name: str
+    target: str
+    digest: str
+    size_bytes: int
+    size_ratio: float
+    metrics: tuple[MetricResult, ...]
+    timing: Timing | None
+    speedup: Estimate | None
+    untimed: str
+    verdicts: tuple[Verdict, ...]
+    approved: bool
+    packages: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One executed or cached step."""
+
+    name: str
+    pass_name: str
+    options: dict[str, Any]
+    inputs: dict[str, str]
+    """Role → digest."""
+    digest: str
+    key: str
+    cached: bool
+    seconds: float
+    """Of the run that made it."""
+    peak_rss_bytes: int
+    notes: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a run happened and with what."""
+
+    versions: dict[str, str]
+    python: str
+    platform: str
+    cpu: str
+    cpu_flags: tuple[str, ...]
+    cores: int
+    sources: dict[str, str]
+    """Source name → digest."""
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """Everything about a run of `optkit optimize`."""
+
+    version: Literal[1]
+    recipe: str
+    recipe_sha256: str
+    started: str
+    """ISO 8601, UTC."""
+    seconds: float
+    outcome: Literal["approved", "refused"]
+    baseline: BaselineResult
+    candidates: tuple[CandidateResult, ...]
+    steps: tuple[StepResult, ...]
+    provenance: Provenance
+    remarks: tuple[str, ...] = ()

@@ -1,0 +1,117 @@
+"""Executes a plan against a store: the only imperative shell around the passes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from optkit.core import process
+from optkit.core.artifact import Artifact
+from optkit.core.errors import OptkitError, StepFailed
+from optkit.core.events import Event, ObjectDamaged, StepFinished, StepProgress, StepStarted, StepWaiting
+from optkit.core.keys import Environment, key_of, key_parts
+from optkit.core.repro import write_repro
+from optkit.core.store import Action, DamagedObject, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping
+    from pathlib import Path
+
+    from optkit.core.recipe import Step
+    from optkit.core.sources import Source
+
+
+@dataclass(slots=True)
+class Execution:
+    """One walk over some steps.
+
+    Attributes:
+        sources: Name → what the user gave.
+        store: Where artifacts are.
+        environment: What keys say about this machine.
+        repro: Folder where a failed step's repro is written.
+    """
+
+    sources: Mapping[str, Source]
+    store: Store
+    environment: Environment
+    repro: Path
+    steps: dict[str, Step] = field(default_factory=dict)
+    results: dict[str, Artifact] = field(default_factory=dict)
+
+    def execute(self, step: Step) -> Iterator[Event]:
+        """Makes a step's artifact, or finds it in the store. The steps it needs come first.
+
+        Raises:
+            OptkitError: The step failed; nothing of it is kept but its repro folder.
+        """
+        self.steps[step.name] = step
+        parts = self.key_parts(step)
+        key = key_of(parts)
+        action = self.store.find(key)
+        if action is None:
+            waits: list[Event] = []
+            with self.store.lock(key, lambda: waits.append(StepWaiting(step.name))):
+                yield from waits
+                action = self.store.find(key)
+                if action is None:
+                    action = yield from self._build(step, key, parts)
+                    yield self._finish(step, action, key, cached=False)
+                    return
+        yield self._finish(step, action, key, cached=True)
+
+    def key_parts(self, step: Step) -> dict[str, Any]:
+        """Returns what the step's key is made of; its inputs must be known."""
+        inputs = {role: self._digest(reference) for role, reference in step.inputs.items()}
+        return key_parts(step, inputs, self.environment)
+
+    def materialise(self, reference: str) -> Iterator[Event]:
+        """Makes sure that a source or result is in the store with its bytes intact; rebuilds it if not."""
+        if reference in self.sources:
+            self.store.ingest(self.sources[reference])
+            return
+        artifact = self.results[reference]
+        try:
+            self.store.get(artifact)
+        except DamagedObject:
+            yield ObjectDamaged(reference, artifact.digest)
+            yield from self.execute(self.steps[reference])
+            yield from self.materialise(reference)
+
+    def path(self, reference: str) -> Path:
+        """Returns the folder of a source or result that was materialised."""
+        return self.store.object_path(self._digest(reference))
+
+    def _digest(self, reference: str) -> str:
+        if reference in self.sources:
+            return self.sources[reference].digest(self.store.digests.file)
+        return self.results[reference].digest
+
+    def _finish(self, step: Step, action: Action, key: str, *, cached: bool) -> StepFinished:
+        self.results[step.name] = action.artifact
+        return StepFinished(step.name, action.artifact.kind, action.artifact.digest, cached, key, action.record)
+
+    def _build(self, step: Step, key: str, parts: Mapping[str, Any]) -> Generator[Event, None, Action]:
+        yield StepStarted(step.name)
+        for reference in step.inputs.values():
+            yield from self.materialise(reference)
+        inputs = {role: self.path(reference) for role, reference in step.inputs.items()}
+        with self.store.workspace() as folder:
+            try:
+                for fraction, text in process.run_pass(step.do, inputs, folder, self.store.scratch(key)):
+                    yield StepProgress(step.name, fraction, text)
+                record = process.result_of(folder)
+            except OptkitError as error:
+                raise self._failed(step, error, inputs, folder) from None
+            artifact = self.store.put(step.do.produces, folder / "out")
+        action = Action(artifact, step.name, parts, record)
+        self.store.commit(key, action)
+        self.store.drop_scratch(key)
+        return action
+
+    def _failed(self, step: Step, error: OptkitError, inputs: Mapping[str, Path], folder: Path) -> OptkitError:
+        message = f"{step.name}: {error.message}"
+        if not isinstance(error, StepFailed):
+            return type(error)(message, hint=error.hint)
+        where = write_repro(self.repro, step, inputs, folder)
+        return StepFailed(message, hint="\n".join(filter(None, [error.hint, f"to reproduce: {where}"])))
