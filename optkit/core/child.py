@@ -1,4 +1,4 @@
-"""Runs one pass in a process of its own: `python -m optkit.core.child JOB_FOLDER PROGRESS_FD`.
+"""Runs one pass in a process of its own: `python -m optkit.core.child JOB_FOLDER PROGRESS_FD PARENT_PID`.
 
 The job folder holds `job.json`; the child leaves `result.json` there. Whatever the pass prints goes to the log that
 the parent opened as stdout and stderr.
@@ -6,7 +6,6 @@ the parent opened as stdout and stderr.
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import json
 import os
@@ -19,30 +18,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import ACROSS_PROCESSES, OptkitError
+from optkit.core.lifetime import die_with_parent
 from optkit.core.passes import Work
 
 if TYPE_CHECKING:
     from optkit.core.passes import Pass
 
-_PR_SET_PDEATHSIG = 1
-
 
 def main() -> None:
     """Runs the job and writes its result."""
-    die_with_parent()
+    die_with_parent(int(sys.argv[3]))
     # The parent decides what an interrupt means; the terminal sends it to the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     folder, progress = Path(sys.argv[1]), int(sys.argv[2])
     result = _run(json.loads((folder / "job.json").read_text()), progress)
-    (folder / "result.json").write_text(json.dumps(result))
-
-
-def die_with_parent() -> None:
-    """Asks the kernel (Linux) to kill this process when its parent dies, so that nothing is left running."""
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before we asked
-        os._exit(1)
+    draft = folder / "result.json.part"
+    draft.write_text(json.dumps(result))
+    draft.replace(folder / "result.json")  # on a full disk there is no result, rather than half of one
 
 
 def pass_path(do: Pass) -> str:

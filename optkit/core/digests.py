@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from optkit.core.artifact import digest_file
+from optkit.core.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,15 +25,24 @@ class DigestCache:
         self.path = path
 
     def file(self, path: Path) -> str:
-        """Returns the sha256 of a file in hex, from memory if the file has not changed."""
-        real = path.resolve()
+        """Returns the sha256 of a file in hex, from memory if the file has not changed.
+
+        Raises:
+            UsageError: It cannot be read.
+        """
+        try:
+            return self._digest(path.resolve())
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+
+    def _digest(self, real: Path) -> str:
         stat = real.stat()
         stamp = f"{stat.st_size}-{stat.st_mtime_ns}-{stat.st_ctime_ns}-{stat.st_ino}"
         known = self._recall(str(real), stamp)
         if known:
             return known
         digest = digest_file(real)
-        if time.time() - stat.st_mtime > _SETTLED_SECONDS:
+        if time.time() - max(stat.st_mtime, stat.st_ctime) > _SETTLED_SECONDS:
             self._remember(str(real), stamp, digest)
         return digest
 
@@ -54,5 +64,9 @@ class DigestCache:
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self.path, timeout=1.0)
-        database.execute(_TABLE)
+        try:
+            database.execute(_TABLE)
+        except sqlite3.Error:
+            database.close()
+            raise
         return database

@@ -5,11 +5,12 @@ Every comparison is written so that NaN fails, and is made on unrounded numbers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from optkit.core.errors import GateFailed
+from optkit.core.schema import STRICT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,11 +22,7 @@ if TYPE_CHECKING:
 class Gate:
     """What is demanded of one metric, or of `latency`, `size` or `memory`."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {
-        "extra": "forbid",
-        "strict": True,
-        "use_attribute_docstrings": True,
-    }
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     max_drop: float | None = None
     """Largest loss against the baseline, in the metric's unit (a fraction for accuracy)."""
@@ -118,11 +115,15 @@ class Verdict:
         if self.estimate is None:
             return f"{self.gate}.{self.rule} {self.limit:g}: {self.status} ({self.reason})"
         low, high = self.estimate.lower, self.estimate.upper
-        bounds = "" if low == high else f" (95 % bounds {low:.6g} … {high:.6g})"
+        bounds = "" if low == high else f" (95 % bounds {self._shown(low)} … {self._shown(high)})"
         reason = f"; {self.reason}" if self.reason else ""
-        return (
-            f"{self.gate}.{self.rule} {self.limit:g}: {self.status}, measured {self.estimate.value:.6g}{bounds}{reason}"
-        )
+        value = self._shown(self.estimate.value)
+        return f"{self.gate}.{self.rule} {self.limit:g}: {self.status}, measured {value}{bounds}{reason}"
+
+    def _shown(self, number: float) -> str:
+        """Returns six digits, or all of them where six would make a number look equal to the limit."""
+        text = f"{number:.6g}"
+        return text if number == self.limit or text != f"{self.limit:.6g}" else repr(number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,17 @@ def judge(name: str, gate: Gate, measured: Mapping[str, Estimate | str]) -> list
     return [_judge(name, gate, rule, limit, measured[rule]) for rule, limit in gate.rules().items()]
 
 
+def judge_again(verdict: Verdict) -> Verdict:
+    """Returns the verdict that its recorded numbers give, whatever status stands beside them."""
+    if verdict.estimate is None:
+        return replace(verdict, status=Status.UNMEASURED)
+    status = _compare(verdict.estimate, verdict.limit, upper=RULES[verdict.rule].upper)
+    accepted = status is Status.PASSED or (
+        status is verdict.status and verdict.accepted and status is not Status.FAILED
+    )
+    return replace(verdict, status=status, accepted=accepted)
+
+
 def _judge(name: str, gate: Gate, rule: str, limit: float, measured: Estimate | str) -> Verdict:
     if isinstance(measured, str):
         return Verdict(name, rule, limit, None, Status.UNMEASURED, gate.unmeasured == "pass", measured)
@@ -159,7 +171,7 @@ def _compare(estimate: Estimate, limit: float, *, upper: bool) -> Status:
     value, low, high = (estimate.value, estimate.lower, estimate.upper)
     if not upper:
         value, low, high, limit = -value, -high, -low, -limit
-    if value != value or low != low or high != high:  # noqa: PLR0124  # NaN is the only value unequal to itself
+    if any(number != number for number in (value, low, high, limit)):  # noqa: PLR0124  # only NaN is unequal to itself
         return Status.FAILED
     if high <= limit:
         return Status.PASSED

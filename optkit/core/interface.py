@@ -9,6 +9,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from optkit.core.schema import STRICT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -21,11 +23,7 @@ MODEL_JSON = "model.json"
 class Dim:
     """The sizes of a dynamic dimension: what must work (min, max) and what is tuned for (opt)."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {
-        "extra": "forbid",
-        "strict": True,
-        "use_attribute_docstrings": True,
-    }
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     min: int = 1
     """Smallest size that must work."""

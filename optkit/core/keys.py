@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from optkit.core.recipe import Step
 
 # What runs no pass cannot change an artifact: editing it must not rebuild anything.
-_OUTSIDE_PASSES = ("cli", "report", "serving", "templates")
+_OUTSIDE_PASSES = ("cli", "report", "templates", "workflow")
 
 
 @dataclass(frozen=True, slots=True)

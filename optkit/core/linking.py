@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from optkit.core.overrides import step_name
+from optkit.core.overrides import STEP_KEYS, step_name
 from optkit.core.recipe import Step
-from optkit.core.validate import build, did_you_mean
+from optkit.core.validate import build, check_name, did_you_mean
 
 if TYPE_CHECKING:
     from optkit.core.passes import Host, Pass
@@ -50,26 +50,39 @@ class Linker:
         note = self.document.problem
         name, pass_name = step_name(item)
         if not pass_name:
-            note(path, "should name exactly one pass", f"one of {', '.join(self._passes())}")
+            self._no_pass(item, path)
             return previous
         if pass_name not in self._passes():
             note(path if isinstance(item, str) else (*path, pass_name), f"unknown pass {pass_name!r}",
                  did_you_mean(pass_name, self._passes()), key=True)  # fmt: skip
             return previous
-        if not isinstance(name, str) or name in self._kinds or name.startswith(DATA):
+        if not check_name(name, self.document, (*path, "id")):
+            return previous
+        if name in self._kinds or name.startswith(DATA):
             note((*path, "id"), f"the id {name!r} is taken", "give each step its own id")
             return previous
         source = item.get("from", previous) if isinstance(item, dict) else previous
-        if source not in self._kinds:
+        if not isinstance(source, str) or source not in self._kinds:
             note((*path, "from"), f"no earlier step {source!r}", did_you_mean(str(source), self._kinds))
             source = previous
         options = item[pass_name] if isinstance(item, dict) else None
-        do = build(self.tables.passes[pass_name], options or {}, self.document, (*path, pass_name))
+        options = {} if options is None else options
+        do = build(self.tables.passes[pass_name], options, self.document, (*path, pass_name))
         if do is not None:
-            self._add(name, do, source, path)
+            self._add(name, do, source, (*path, pass_name))
         else:
             self._kinds[name] = self.tables.passes[pass_name].produces
         return name
+
+    def _no_pass(self, item: Any, path: KeyPath) -> None:  # noqa: ANN401  # raw YAML
+        """Notes what is wrong with a step that does not name one pass and nothing else."""
+        known = [key for key in item if key in self._passes()] if isinstance(item, dict) else []
+        if len(known) != 1:
+            hint = f"one of {', '.join(self._passes())}"
+            self.document.problem(path, "should name exactly one pass", hint)
+            return
+        for key in item.keys() - {*known, *STEP_KEYS}:
+            self.document.problem((*path, key), "unknown key", did_you_mean(key, STEP_KEYS), key=True)
 
     def _passes(self) -> list[str]:
         return sorted(set(self.tables.passes) - {IMPORT})
@@ -79,7 +92,7 @@ class Linker:
         if target not in self.tables.targets:
             if target != self.target:
                 hint = did_you_mean(str(target), self.tables.targets)
-                self.document.problem((*path, name), f"unknown target {target!r}", hint)
+                self.document.problem((*path, "target"), f"unknown target {target!r}", hint)
             self._kinds[name] = do.produces
             return
         do = do.resolve(target, self.host)
@@ -95,7 +108,7 @@ class Linker:
         if role in self.data:
             return DATA + role
         if role not in do.optional_roles:
-            self.document.problem(path, f"needs data.{role}", f"add {role} under data")
+            self.document.problem(path, f"needs data.{role}", f"add {role} under data", key=True)
         return ""
 
     def _check_kinds(self, name: str, do: Pass, inputs: dict[str, str], path: KeyPath) -> None:
@@ -103,4 +116,4 @@ class Linker:
             kind = "dataset" if reference.startswith(DATA) else self._kinds.get(reference, "")
             if reference and kind not in do.roles[role]:
                 takes = " or ".join(sorted(do.roles[role]))
-                self.document.problem(path, f"{name} takes {takes} as {role}, but {reference} is {kind}")
+                self.document.problem(path, f"{name} takes {takes} as {role}, but {reference} is {kind}", key=True)

@@ -11,20 +11,27 @@ from typing import TYPE_CHECKING
 from optkit.core.copying import remove_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
 
 @contextmanager
-def hold(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Holds an exclusive lock on `path`; `on_wait` is called once if it is taken."""
+def hold(path: Path) -> Iterator[None]:
+    """Holds an exclusive lock on `path`, waiting for it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        if not _try_lock(descriptor):
-            on_wait()
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)
+
+
+def taken(path: Path) -> bool:
+    """Whether somebody holds the lock on `path` at this moment."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        return not _try_lock(descriptor)
     finally:
         os.close(descriptor)
 

@@ -12,6 +12,8 @@ from optkit.core.yaml import Mark
 if TYPE_CHECKING:
     from optkit.core.yaml import Document, KeyPath
 
+STEP_KEYS = ("from", "id")  # what a step may say besides its pass
+
 
 def apply_override(document: Document, text: str) -> None:
     """Sets a value in `document`; a step is addressed by its id, as in `steps.quantize.ranges=kl`.
@@ -31,6 +33,9 @@ def apply_override(document: Document, text: str) -> None:
         for known in [known for known in table if known[: len(path)] == path]:
             del table[known]
         table[path] = mark
+        if path[0] != "steps":  # a section that only the override names; steps are never made up
+            for length in range(1, len(path)):
+                table.setdefault(path[:length], mark)
 
 
 def _walk(document: Document, keys: list[str], text: str) -> tuple[dict[str, Any], KeyPath]:
@@ -40,10 +45,10 @@ def _walk(document: Document, keys: list[str], text: str) -> tuple[dict[str, Any
     for key in keys[:-1]:
         if path == ("steps",):
             here, path = _step(here, key, path, text)
-            continue
-        here = here.setdefault(key, {})
-        path = (*path, key)
-        if not isinstance(here, (dict, list)):
+        else:
+            here[key] = {} if here.get(key) is None else here[key]
+            here, path = here[key], (*path, key)
+        if not isinstance(here, dict) and path != ("steps",):
             raise UsageError(f"--set {text}: {yaml.dotted(path)} is a value, not a section")
     if not isinstance(here, dict):
         raise UsageError(f"--set {text}: name a step's option", hint="for example --set steps.quantize.ranges=kl")
@@ -52,10 +57,10 @@ def _walk(document: Document, keys: list[str], text: str) -> tuple[dict[str, Any
 
 def _step(steps: Any, wanted: str, path: KeyPath, text: str) -> tuple[dict[str, Any], KeyPath]:  # noqa: ANN401  # raw YAML
     names: list[str] = []
-    for index, item in enumerate(steps):
+    for index, item in enumerate(steps if isinstance(steps, list) else ()):
         name, pass_name = step_name(item)
-        names.append(name)
-        if name != wanted:
+        names.append(str(name))
+        if name != wanted or not pass_name:
             continue
         if isinstance(item, str):
             item = steps[index] = {pass_name: {}}  # noqa: PLW2901  # `- quantize` becomes `- quantize: {}`
@@ -69,6 +74,6 @@ def step_name(item: Any) -> tuple[str, str]:  # noqa: ANN401  # raw YAML
     """Returns (id, pass name) of a step as written: `quantize`, `quantize: {…}` or `{id: gpu, quantize: {…}}`."""
     if isinstance(item, str):
         return item, item
-    passes = [key for key in item if key not in {"id", "from"}] if isinstance(item, dict) else []
+    passes = [key for key in item if key not in STEP_KEYS] if isinstance(item, dict) else []
     pass_name = passes[0] if len(passes) == 1 else ""
     return (item.get("id", pass_name) if isinstance(item, dict) else ""), pass_name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,7 +13,7 @@ from optkit.core.gates import BUILT_IN_SUBJECTS, RULES, Gate
 from optkit.core.linking import Linker
 from optkit.core.overrides import apply_override
 from optkit.core.recipe import DataSpec, MeasureSpec, MetricUse, ModelSpec, Recipe
-from optkit.core.validate import build, did_you_mean
+from optkit.core.validate import build, check_name, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SECTIONS = ("name", "model", "data", "metrics", "target", "steps", "gates", "measure", "package")
+MODEL_FILES = ("factory", "weights", "onnx", "program")
 REQUIRED = ("name", "model", "steps")
 DEFAULT_TARGET = "onnxruntime-cpu"
 
@@ -73,7 +75,7 @@ class _Parser:
         parts = self._data()
         metrics = self._metrics()
         linker = Linker(document, self.tables, self.host, target, frozenset(self._section("data")))
-        linker.link(data.get("steps"), _source_kind(model))
+        linker.link(data.get("steps"), _source_kind(data.get("model")))
         return Recipe(
             path=path,
             name=name,
@@ -83,17 +85,14 @@ class _Parser:
             target=target,
             steps=tuple(linker.steps.values()),
             gates=self._gates(metrics),
-            measure=self._built(MeasureSpec, data.get("measure", {}), ("measure",)) or MeasureSpec(),
+            measure=self._measure(),
             package=self._package(),
             targets=linker.targets,
         )
 
     def _text(self, key: str, default: str) -> str:
         value = self.document.data.get(key, default)
-        if isinstance(value, str) and value:
-            return value
-        self.document.problem((key,), f"should be a name, not {value!r}")
-        return default
+        return str(value) if check_name(value, self.document, (key,)) else default
 
     def _built(self, kind: type[T], data: object, path: KeyPath) -> T | None:
         return build(kind, data, self.document, path)
@@ -119,7 +118,7 @@ class _Parser:
             note(("model", "program"), "loading a .pt2 can run code", "add `trust: true` if you trust who made it")
         if model.onnx is None and not model.inputs:
             note(("model", "inputs"), "is missing", "name each input with its dtype and shape")
-        for key in ("factory", "weights", "onnx", "program"):
+        for key in MODEL_FILES:
             self._exists(getattr(model, key), ("model", key))
         for index, entry in enumerate(model.code or ()):
             self._exists(entry, ("model", "code", index))
@@ -127,14 +126,24 @@ class _Parser:
         return model
 
     def _exists(self, entry: str | None, path: KeyPath) -> None:
-        """Notes a file or folder that is not there; a factory's callable is cut off."""
-        file = entry.rpartition(":")[0] if entry and path[-1] == "factory" else entry
-        if file and not (self.folder / file).exists():
+        """Notes a file (or folder, where one may stand) that is not there; a factory's callable is cut off."""
+        if entry is None or (path[-1] == "factory" and not _is_factory(entry)):
+            return
+        file = entry.rpartition(":")[0] if path[-1] == "factory" else entry
+        try:
+            found = (self.folder / file).is_file() or (path[-1] not in MODEL_FILES and (self.folder / file).is_dir())
+        except OSError as error:  # a name that is too long, a folder that may not be searched
+            self.document.problem(path, f"cannot be read: {self.folder / file}: {error.strerror}")
+            return
+        if not found:
             self.document.problem(path, f"no such file: {self.folder / file}", self._near(file))
 
     def _near(self, file: str) -> str:
         folder = (self.folder / file).parent
-        siblings = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+        try:
+            siblings = [entry.name for entry in folder.iterdir()]
+        except OSError:
+            siblings = []
         near = difflib.get_close_matches(Path(file).name, siblings, n=1)
         return f"did you mean {near[0]!r}?" if near else "paths are relative to the recipe"
 
@@ -147,6 +156,8 @@ class _Parser:
             if model.inputs and name not in used:
                 note(("model", "dims", name), "no input has this dimension", did_you_mean(name, used), key=True)
         for name, spec in model.inputs.items():
+            if spec.range is not None and not spec.range[0] <= spec.range[1]:
+                note(("model", "inputs", name, "range"), f"needs low ≤ high, has {spec.range[0]:g}, {spec.range[1]:g}")
             for axis, size in enumerate(spec.shape):
                 place = ("model", "inputs", name, "shape", axis)
                 if isinstance(size, str) and size not in model.dims:
@@ -157,6 +168,7 @@ class _Parser:
     def _data(self) -> dict[str, DataSpec]:
         parts: dict[str, DataSpec] = {}
         for name, value in self._section("data").items():
+            check_name(name, self.document, ("data", name), key=True)
             spec = self._built(DataSpec, value, ("data", name))
             if spec is not None:
                 parts[name] = spec
@@ -172,20 +184,21 @@ class _Parser:
     def _metric(self, name: str, value: object) -> MetricUse | None:
         parts = self._section("data")
         path, note = ("metrics", name), self.document.problem
+        check_name(name, self.document, path, key=True)
         if name in BUILT_IN_SUBJECTS:
             note(path, f"{name!r} is measured anyway", "give the metric another name", key=True)
         if not isinstance(value, dict) or "kind" not in value:
             note(path, "needs a kind", f"one of {', '.join(sorted(self.tables.metrics))}")
             return None
         options = {key: option for key, option in value.items() if key not in {"kind", "data"}}
-        kind, data = value["kind"], value.get("data", "evaluation")
+        kind, data = str(value["kind"]), str(value.get("data", "evaluation"))
         if kind not in self.tables.metrics:
-            note((*path, "kind"), f"unknown metric {kind!r}", did_you_mean(str(kind), self.tables.metrics))
+            note((*path, "kind"), f"unknown metric {kind!r}", did_you_mean(kind, self.tables.metrics))
             return None
         if data not in parts:
-            note((*path, "data"), f"there is no data.{data}", did_you_mean(str(data), parts) or "add it under data")
+            note((*path, "data"), f"there is no data.{data}", did_you_mean(data, parts) or "add it under data")
         metric = self._built(self.tables.metrics[kind], options, path)
-        return None if metric is None else MetricUse(name, metric, str(data))
+        return None if metric is None else MetricUse(name, kind, metric, data)
 
     def _gates(self, metrics: Sequence[MetricUse]) -> dict[str, Gate]:
         gates: dict[str, Gate] = {}
@@ -217,12 +230,22 @@ class _Parser:
     def _package(self) -> dict[str, Any]:
         options: dict[str, Any] = {}
         for name, value in self._section("package").items():
+            path = ("package", name)
             if name not in self.tables.emitters:
                 hint = did_you_mean(name, self.tables.emitters)
-                self.document.problem(("package", name), "unknown serving runtime", hint, key=True)
+                self.document.problem(path, "unknown serving runtime", hint, key=True)
                 continue
-            options[name] = self._built(self.tables.emitters[name], value or {}, ("package", name))
+            options[name] = self._built(self.tables.emitters[name], {} if value is None else value, path)
         return options
+
+    def _measure(self) -> MeasureSpec:
+        spec = self._built(MeasureSpec, self._section("measure"), ("measure",)) or MeasureSpec()
+        if spec.threads < 1:
+            self.document.problem(("measure", "threads"), f"should be at least 1, not {spec.threads}")
+        for key in ("seconds", "precision"):
+            if not 0 < getattr(spec, key) < math.inf:
+                self.document.problem(("measure", key), f"should be a number above 0, not {getattr(spec, key):g}")
+        return spec
 
 
 def _is_factory(text: str) -> bool:
@@ -230,7 +253,9 @@ def _is_factory(text: str) -> bool:
     return file.endswith(".py") and function.isidentifier()
 
 
-def _source_kind(model: ModelSpec) -> str:
-    if model.onnx is not None:
+def _source_kind(model: object) -> str:
+    """Returns the kind of the model as written, so that a mistake elsewhere in it is not noted again for the steps."""
+    given = {key for key, value in model.items() if value is not None} if isinstance(model, dict) else set()
+    if "onnx" in given:
         return "onnx-source"
-    return "program" if model.program is not None else "torch"
+    return "program" if "program" in given else "torch"

@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from optkit.core.schema import STRICT
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -53,11 +55,7 @@ class Pass(ABC):
     """One file-to-file step. Subclasses add fields (their options) and `run`."""
 
     # Read by pydantic at the edge; a plain dict, so that nothing here imports it.
-    __pydantic_config__: ClassVar[dict[str, Any]] = {
-        "extra": "forbid",
-        "strict": True,
-        "use_attribute_docstrings": True,
-    }
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     version: ClassVar[int] = 1
     """Bumped when the algorithm changes."""

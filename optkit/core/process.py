@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from optkit.core.child import pass_path
@@ -23,12 +24,12 @@ _LOG_TAIL = 15
 
 
 def run_pass(do: Pass, inputs: Mapping[str, Path], folder: Path, scratch: Path) -> Iterator[tuple[float, str]]:
-    """Runs `do` in a child process, yielding its progress; returns its record.
+    """Runs `do` in a child process, yielding its progress; `result_of` then reads what it left.
 
     Args:
         do: The pass.
         inputs: Role → artifact folder.
-        folder: A fresh folder; afterwards it holds `out/`, `log.txt` and `record`.
+        folder: A fresh folder; afterwards it holds `out/`, `log.txt` and `result.json`.
         scratch: Kept across kills.
 
     Yields:
@@ -47,13 +48,19 @@ def run_pass(do: Pass, inputs: Mapping[str, Path], folder: Path, scratch: Path) 
     }
     (folder / "job.json").write_text(json.dumps(job))
     process, progress = _start(folder)
+    # A process that the child forked may hold the pipe open longer than the child lives: end it, or we wait for ever.
+    watcher = threading.Thread(target=_kill_group_after, args=(process.pid,), daemon=True)
+    watcher.start()
     try:
         with os.fdopen(progress) as lines:
             for line in lines:
-                yield tuple(json.loads(line))
-        process.wait()
+                if line.endswith("\n"):  # the last one may be torn
+                    yield tuple(json.loads(line))
+        watcher.join()
     finally:
-        _kill_group(process)
+        _kill_group(process.pid)
+        watcher.join()
+        process.wait()
     if not (folder / "result.json").exists():
         raise StepFailed(_death(process.returncode), hint=log_tail(folder))
 
@@ -83,7 +90,7 @@ def _start(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", "TMPDIR": str(folder)}
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "optkit.core.child", str(folder), str(write)],
+            [sys.executable, "-P", "-m", "optkit.core.child", str(folder), str(write), str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -96,11 +103,16 @@ def _start(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
     return process, read
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
+def _kill_group(leader: int) -> None:
     """Ends the child and whatever it started."""
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _kill_group_after(leader: int) -> None:
+    """Waits until the child has ended, without reaping it: its id must not be given to another process yet."""
+    os.waitid(os.P_PID, leader, os.WEXITED | os.WNOWAIT)
+    _kill_group(leader)
 
 
 def _raised(result: Mapping[str, str]) -> OptkitError:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from optkit.core.gates import Gate
-from optkit.core.interface import Dim
+from optkit.core.gates import Gate  # noqa: TC001  # pydantic reads the annotations
+from optkit.core.interface import Dim  # noqa: TC001  # pydantic reads the annotations
+from optkit.core.schema import STRICT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from optkit.core.passes import Pass
 
-_STRICT: dict[str, Any] = {"extra": "forbid", "strict": True, "use_attribute_docstrings": True}
 Dtype = Literal[
     "float16", "float32", "float64", "bfloat16",
     "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool",
@@ -25,7 +25,7 @@ Dtype = Literal[
 class InputSpec:
     """One input of the model."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     dtype: Dtype
     """Element type."""
@@ -39,7 +39,7 @@ class InputSpec:
 class ModelSpec:
     """Where the model comes from. Exactly one of factory, onnx and program is given."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     factory: str | None = None
     """`file.py:callable` that returns an nn.Module."""
@@ -67,7 +67,7 @@ class ModelSpec:
 class DataSpec:
     """A part of a dataset."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     dataset: str
     """Folder with a dataset.yaml, or an .npz file whose arrays are named as the inputs (and `labels`)."""
@@ -81,7 +81,7 @@ class DataSpec:
 class MeasureSpec:
     """How latency is measured."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     threads: int = 2
     """Threads of every session."""
@@ -96,6 +96,7 @@ class MetricUse:
     """A named metric and the data that it is computed on."""
 
     name: str
+    kind: str
     metric: Any
     data: str
 

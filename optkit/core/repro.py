@@ -33,6 +33,7 @@ def write_repro(root: Path, step: Step, inputs: Mapping[str, Path], folder: Path
     """
     target = root / step.name
     remove_tree(target)
+    target.mkdir(parents=True)
     for role, path in inputs.items():
         copy_tree(path, target / "inputs" / role)
     copy_file(folder / "log.txt", target / "log.txt")

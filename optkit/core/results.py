@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from optkit.core.gates import Estimate, Verdict
+from optkit.core.gates import Estimate, Verdict  # noqa: TC001  # pydantic reads the annotations
 
 REPORT_VERSION = 1
 

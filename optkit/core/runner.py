@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from optkit.core import process
-from optkit.core.artifact import Artifact
 from optkit.core.errors import OptkitError, StepFailed
 from optkit.core.events import Event, ObjectDamaged, StepFinished, StepProgress, StepStarted, StepWaiting
 from optkit.core.keys import Environment, key_of, key_parts
 from optkit.core.repro import write_repro
-from optkit.core.store import Action, DamagedObject, Store
+from optkit.core.store import Action, DamagedObject, Store, disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
     from pathlib import Path
 
+    from optkit.core.artifact import Artifact
     from optkit.core.recipe import Step
     from optkit.core.sources import Source
 
@@ -30,6 +30,9 @@ class Execution:
         store: Where artifacts are.
         environment: What keys say about this machine.
         repro: Folder where a failed step's repro is written.
+        steps: Those executed so far, by name.
+        results: Their artifacts.
+        finished: How each ended.
     """
 
     sources: Mapping[str, Source]
@@ -38,6 +41,7 @@ class Execution:
     repro: Path
     steps: dict[str, Step] = field(default_factory=dict)
     results: dict[str, Artifact] = field(default_factory=dict)
+    finished: dict[str, StepFinished] = field(default_factory=dict)
 
     def execute(self, step: Step) -> Iterator[Event]:
         """Makes a step's artifact, or finds it in the store. The steps it needs come first.
@@ -46,23 +50,28 @@ class Execution:
             OptkitError: The step failed; nothing of it is kept but its repro folder.
         """
         self.steps[step.name] = step
-        parts = self.key_parts(step)
-        key = key_of(parts)
+        key = key_of(self.key_parts(step))
         action = self.store.find(key)
-        if action is None:
-            waits: list[Event] = []
-            with self.store.lock(key, lambda: waits.append(StepWaiting(step.name))):
-                yield from waits
-                action = self.store.find(key)
-                if action is None:
-                    action = yield from self._build(step, key, parts)
-                    yield self._finish(step, action, key, cached=False)
-                    return
-        yield self._finish(step, action, key, cached=True)
+        if action is not None:
+            yield self._finish(step, action, key, cached=True)
+            return
+        with disk_errors(self.store.root):
+            yield from self._execute_alone(step, key)
+
+    def _execute_alone(self, step: Step, key: str) -> Iterator[Event]:
+        """Builds the step, unless another process is doing so: then its result is used."""
+        if self.store.is_locked(key):
+            yield StepWaiting(step.name)
+        with self.store.lock(key):
+            action = self.store.find(key)
+            cached = action is not None
+            if action is None:
+                key, action = yield from self._build(step)
+            yield self._finish(step, action, key, cached=cached)
 
     def key_parts(self, step: Step) -> dict[str, Any]:
         """Returns what the step's key is made of; its inputs must be known."""
-        inputs = {role: self._digest(reference) for role, reference in step.inputs.items()}
+        inputs = {role: self.digest(reference) for role, reference in step.inputs.items()}
         return key_parts(step, inputs, self.environment)
 
     def materialise(self, reference: str) -> Iterator[Event]:
@@ -78,23 +87,28 @@ class Execution:
             yield from self.execute(self.steps[reference])
             yield from self.materialise(reference)
 
-    def path(self, reference: str) -> Path:
-        """Returns the folder of a source or result that was materialised."""
-        return self.store.object_path(self._digest(reference))
-
-    def _digest(self, reference: str) -> str:
+    def digest(self, reference: str) -> str:
+        """Returns the digest of a source or result."""
         if reference in self.sources:
             return self.sources[reference].digest(self.store.digests.file)
         return self.results[reference].digest
 
+    def path(self, reference: str) -> Path:
+        """Returns the folder of a source or result that was materialised."""
+        return self.store.object_path(self.digest(reference))
+
     def _finish(self, step: Step, action: Action, key: str, *, cached: bool) -> StepFinished:
         self.results[step.name] = action.artifact
-        return StepFinished(step.name, action.artifact.kind, action.artifact.digest, cached, key, action.record)
+        artifact = action.artifact
+        self.finished[step.name] = StepFinished(step.name, artifact.kind, artifact.digest, cached, key, action.record)
+        return self.finished[step.name]
 
-    def _build(self, step: Step, key: str, parts: Mapping[str, Any]) -> Generator[Event, None, Action]:
+    def _build(self, step: Step) -> Generator[Event, None, tuple[str, Action]]:
         yield StepStarted(step.name)
         for reference in step.inputs.values():
             yield from self.materialise(reference)
+        parts = self.key_parts(step)  # an input that was rebuilt or edited meanwhile may have other bytes
+        key = key_of(parts)
         inputs = {role: self.path(reference) for role, reference in step.inputs.items()}
         with self.store.workspace() as folder:
             try:
@@ -107,11 +121,14 @@ class Execution:
         action = Action(artifact, step.name, parts, record)
         self.store.commit(key, action)
         self.store.drop_scratch(key)
-        return action
+        return key, action
 
     def _failed(self, step: Step, error: OptkitError, inputs: Mapping[str, Path], folder: Path) -> OptkitError:
         message = f"{step.name}: {error.message}"
         if not isinstance(error, StepFailed):
             return type(error)(message, hint=error.hint)
-        where = write_repro(self.repro, step, inputs, folder)
-        return StepFailed(message, hint="\n".join(filter(None, [error.hint, f"to reproduce: {where}"])))
+        try:
+            where = f"to reproduce: {write_repro(self.repro, step, inputs, folder)}"
+        except OSError as failure:  # the full disk that failed the step, or a folder that cannot be written
+            where = f"no repro was written to {self.repro}: {failure.strerror}"
+        return StepFailed(message, hint="\n".join(filter(None, [error.hint, where])))

@@ -26,14 +26,14 @@ from optkit.core.digests import DigestCache
 from optkit.core.errors import StepFailed, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from optkit.core.sources import Source
 
 
-class DamagedObject(Exception):  # noqa: N818  # caught by the runner, which rebuilds; never shown
+class DamagedObject(Exception):  # caught by the runner, which rebuilds; never shown
     """An object's bytes do not match its address any more, or it is gone."""
 
 
@@ -97,25 +97,25 @@ class Store:
     def find(self, key: str) -> Action | None:
         """Returns what a key gave, if its object is still there; a torn or foreign entry counts as absent."""
         try:
-            data = json.loads(self._action_path(key).read_text())
+            data = json.loads(self.action_path(key).read_text())
             action = Action(Artifact(data["kind"], data["digest"]), data["step"], data["parts"], data["record"])
+            return action if self.has(action.artifact) else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return action if self.has(action.artifact) else None
 
-    def actions(self) -> Iterator[Action]:
-        """Yields every action, the newest first."""
+    def actions(self) -> Iterator[tuple[str, Action]]:
+        """Yields every key and its action, the newest first."""
         paths = sorted((self.root / "actions").glob("*/*.json"), key=lambda path: -_mtime(path))
         for path in paths:
             action = self.find(path.stem)
             if action is not None:
-                yield action
+                yield path.stem, action
 
     def put(self, kind: str, tree: Path) -> Artifact:
         """Moves a finished tree into the store and returns its artifact. The tree must be on the store's disk."""
         artifact = Artifact(kind, digest_tree(tree))
         target = self.object_path(artifact.digest)
-        with _disk_errors(self.root):
+        with disk_errors(self.root):
             target.parent.mkdir(exist_ok=True)
             seal(tree)
             try:
@@ -135,8 +135,8 @@ class Store:
             "parts": dict(action.parts),
             "record": dict(action.record),
         }
-        path = self._action_path(key)
-        with _disk_errors(self.root), self.workspace() as folder:
+        path = self.action_path(key)
+        with disk_errors(self.root), self.workspace() as folder:
             path.parent.mkdir(exist_ok=True)
             draft = folder / "action.json"
             with draft.open("wb") as file:
@@ -144,6 +144,10 @@ class Store:
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)
+
+    def forget(self, key: str) -> None:
+        """Makes a step run again; its object stays until the store is cleaned."""
+        self.action_path(key).unlink(missing_ok=True)
 
     def ingest(self, source: Source) -> Path:
         """Copies a source into the store (unless it is there) and returns its checked folder.
@@ -155,16 +159,20 @@ class Store:
         try:
             return self.get(artifact)
         except DamagedObject:
-            with _disk_errors(self.root), self.workspace() as folder:
+            with disk_errors(self.root), self.workspace() as folder:
                 tree = folder / "tree"
                 _lay_out(source, tree)
                 if self.put(source.kind, tree) != artifact:
                     raise UsageError("a file changed while it was read", hint="run again") from None
         return self.object_path(artifact.digest)
 
-    def lock(self, key: str, on_wait: Callable[[], None] = lambda: None) -> AbstractContextManager[None]:
-        """Returns a context that holds the key's lock; `on_wait` is called if another process has it."""
-        return locks.hold(self.root / "locks" / key, on_wait)
+    def lock(self, key: str) -> AbstractContextManager[None]:
+        """Returns a context that holds the key's lock; it waits until no other process has it."""
+        return locks.hold(self.root / "locks" / key)
+
+    def is_locked(self, key: str) -> bool:
+        """Whether another process has the key's lock at this moment."""
+        return locks.taken(self.root / "locks" / key)
 
     def workspace(self) -> locks.Workspace:
         """Returns a context with a fresh folder on the store's disk, removed at its end."""
@@ -184,12 +192,13 @@ class Store:
         """Removes what processes that are gone left under tmp/."""
         locks.sweep(self.root / "tmp")
 
-    def _action_path(self, key: str) -> Path:
+    def action_path(self, key: str) -> Path:
+        """Returns where the action of a key is remembered."""
         return self.root / "actions" / key[:2] / f"{key}.json"
 
 
 @contextmanager
-def _disk_errors(root: Path) -> Iterator[None]:
+def disk_errors(root: Path) -> Iterator[None]:
     """Turns what a full or failing disk raises into an error for a person."""
     try:
         yield

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
     from yaml import MappingNode, Node, ScalarNode
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 18
 MAX_NODES = 20_000
 MAX_DEPTH = 40
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq"))
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _INT = re.compile(r"[-+]?[0-9]+")
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -29,8 +30,8 @@ _WORDS: dict[str, object] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
     **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
-    **dict.fromkeys((".inf", "+.inf", ".Inf", ".INF"), float("inf")),
-    "-.inf": float("-inf"),
+    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
 }
 
 KeyPath = tuple[str | int, ...]
@@ -120,9 +121,9 @@ def parse_value(text: str) -> object:
 def _compose(text: str, file: str) -> Node | None:
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return yaml.compose(text, Loader=loader)
+        # Not the C loader: its recursion is unchecked, so that deep nesting crashes the process.
+        return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -157,12 +158,19 @@ class _Reader:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
+        if _UNPRINTABLE.search(node.value):
+            self.document.problem(path, "holds control characters")
+            return None
         return _scalar(node)  # type: ignore[arg-type]  # nothing else is left
 
     def _mapping(self, node: MappingNode, path: KeyPath) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = key_node.value if isinstance(key_node.value, str) else str(key_node.value)
+            key = key_node.value
+            if not isinstance(key, str) or _UNPRINTABLE.search(key):
+                where = self._mark(key_node)
+                self.document.problems.append(Problem(*where, dotted(path), "a key should be a word"))
+                continue
             place = (*path, key)
             if key in result:
                 first = self.document.keys[place]
@@ -191,8 +199,9 @@ def _scalar(node: ScalarNode) -> object:
         return text
     if text in _WORDS:
         return _WORDS[text]
-    if _INT.fullmatch(text):
-        return int(text) if len(text) <= 30 else float(text)  # noqa: PLR2004  # int() of huge texts is quadratic
-    if _HEX.fullmatch(text):
-        return int(text, 16)
+    if len(text) <= 30:  # noqa: PLR2004  # int() of huge texts is quadratic, and JSON refuses to print them
+        if _INT.fullmatch(text):
+            return int(text)
+        if _HEX.fullmatch(text):
+            return int(text, 16)
     return float(text) if _FLOAT.fullmatch(text) else text

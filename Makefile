@@ -1,0 +1,48 @@
+# Two commands matter: `make quickstart` and `make test`. Both install what they need into .venv.
+VENV ?= .venv
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
+BIN := $(VENV)/bin
+# nvidia-pytriton brings a tritonserver that runs on any CPU; its own pins (numpy < 2) must not hold for us.
+TRITON := nvidia-pytriton==0.7.0
+OUT := out/mnist-cnn
+
+.PHONY: install quickstart test lint types unit format clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "optkit needs Python 3.11 or newer; say make PYTHON=...")'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/apt python3-venv
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[images,tables,triton,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(TRITON)
+	@touch $@
+
+# The server's Python backend is linked against libpython, which a bare machine may lack.
+$(VENV)/.libpython: $(VENV)/.installed
+	@$(BIN)/python .ci/libpython.py || .ci/apt libpython$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+	@touch $@
+
+quickstart: install $(VENV)/.libpython
+	$(BIN)/optkit optimize recipes/mnist/recipe.yaml -o $(OUT)
+	$(BIN)/optkit verify $(OUT)
+	@echo "Triton model repository: $(CURDIR)/$(OUT)/triton"
+
+test: lint types unit
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+unit: install $(VENV)/.libpython
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,54 @@
+"""`optkit optimize`: the whole way from a recipe to an approved, packaged model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from optkit.cli.options import json_option, recipe_argument, set_option, store_option, verbose_option
+from optkit.cli.paths import OutputPath
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  optkit optimize recipes/mnist/recipe.yaml
+  optkit optimize recipe.yaml -o out --set steps.quantize.ranges=kl
+  optkit optimize recipe.yaml --json | jq -c 'select(.event == "judged")'"""
+)
+@recipe_argument
+@click.option("-o", "--output", type=OutputPath, help="Folder for the result.  [default: out/<recipe's name>]")
+@set_option
+@store_option
+@click.option("--lock", is_flag=True, help="Write recipe.lock.json beside the recipe: keys, digests and versions.")
+@json_option
+@verbose_option
+def command(
+    recipe: Path,
+    output: Path | None,
+    overrides: tuple[str, ...],
+    store: Path,
+    *,
+    lock: bool,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Optimize, measure, gate and package the model of RECIPE.
+
+    Nothing deployable is left unless every gate holds (exit 3 says which does not, and by how much).
+    """
+    from optkit.cli.view import console, follow
+    from optkit.core.errors import GateFailed
+    from optkit.report.terminal import render
+    from optkit.workflow.optimize import Request, optimize, refusal
+
+    request = Request(recipe, output, overrides, store, lock=lock)
+    report, folder = follow(optimize(request), as_json=as_json, verbose=verbose)
+    if not as_json:
+        render(report, console(), folder)
+    if report.outcome != "approved":
+        raise GateFailed(refusal(report), hint=f"the measurements are in {folder / 'report.json'}")

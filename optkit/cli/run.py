@@ -1,0 +1,50 @@
+"""`optkit run`: one pass without a recipe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from optkit.cli.options import json_option, store_option, verbose_option
+from optkit.cli.paths import InputPath, OutputPath
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  optkit run simplify model.onnx -o simple
+  optkit run quantize model.onnx --calibration data.npz -o int8
+  optkit run quantize model.onnx --set method=dynamic -o int8
+  optkit run export recipe.yaml -o exported"""
+)
+@click.argument("pass_name", metavar="PASS")
+@click.argument("model", type=InputPath)
+@click.option("-o", "--output", type=OutputPath, required=True, help="New folder for the artifact.")
+@click.option("--calibration", type=InputPath, help="Dataset folder or .npz file, for passes that calibrate.")
+@click.option("options", "--set", multiple=True, metavar="OPTION=VALUE", help="An option of the pass; may be repeated.")
+@store_option
+@json_option
+@verbose_option
+def command(
+    pass_name: str,
+    model: Path,
+    output: Path,
+    calibration: Path | None,
+    options: tuple[str, ...],
+    store: Path,
+    *,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Run PASS on MODEL: an .onnx file, a recipe.yaml (its model) or a folder that optkit wrote."""
+    from optkit.cli.view import follow
+    from optkit.workflow.running import run_pass
+
+    data = {"calibration": calibration} if calibration else {}
+    folder = follow(run_pass(pass_name, model, output, store, options, data), as_json=as_json, verbose=verbose)
+    if not as_json:
+        click.echo(folder)

@@ -1,0 +1,59 @@
+"""Labels: class numbers, or whatever numbers a metric compares with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from optkit.core.errors import UsageError
+from optkit.core.validate import did_you_mean
+from optkit.data.preprocessing import NUMERIC_KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+
+def class_numbers(classes: tuple[str, ...]) -> dict[str, int]:
+    """Returns class name → class number."""
+    return {name: number for number, name in enumerate(classes)}
+
+
+def read_label(value: Any, numbers: Mapping[str, int]) -> np.ndarray:  # noqa: ANN401  # a cell of any reader
+    """Returns a label as a numeric array, int64 if it is a class.
+
+    Args:
+        value: A number, the name of a class, a text that holds a number, or an array of numbers.
+        numbers: Class name → class number; empty if labels are not classes.
+
+    Raises:
+        UsageError: It names no class, lies outside the classes, or is no finite number.
+    """
+    import numpy as np
+
+    if isinstance(value, str):
+        value = numbers.get(value, value)
+    array = np.asarray(_number(value, numbers) if isinstance(value, str) else value)
+    if array.dtype.kind not in NUMERIC_KINDS:
+        raise UsageError(f"the label {value!r} is no number")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise UsageError(f"the label {value!r} is not finite")
+    return _checked_classes(array, len(numbers)) if numbers else array
+
+
+def _number(text: str, numbers: Mapping[str, int]) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        if numbers:
+            raise UsageError(f"the label {text!r} is no class", hint=did_you_mean(text, numbers)) from None
+        raise UsageError(f"the label {text!r} is no number", hint="list class names under labels.classes") from None
+
+
+def _checked_classes(array: np.ndarray, count: int) -> np.ndarray:
+    import numpy as np
+
+    whole = array.astype(np.int64)
+    if not np.array_equal(whole, array) or whole.min(initial=0) < 0 or whole.max(initial=0) >= count:
+        raise UsageError(f"the label {array.tolist()} is not among the {count} classes (0 to {count - 1})")
+    return whole

@@ -1,0 +1,1 @@
+"""ONNX graphs: safe loading, deterministic saving, description and pure rewrites on `onnx_ir`."""

@@ -1,0 +1,28 @@
+"""Shape information inside a graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+
+def refresh_shapes(model: ir.Model) -> None:
+    """Forgets every inner shape and type and infers them again, in place: a stale one misleads later steps."""
+    import onnx_ir.passes.common as passes
+
+    outputs = set(model.graph.outputs)
+    for node in model.graph.all_nodes():
+        for value in node.outputs:
+            if value not in outputs:
+                value.shape = None
+                value.type = None
+    passes.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+
+
+def name_nodes(model: ir.Model) -> None:
+    """Gives every node and value a unique name, in place; names of inputs and outputs stay."""
+    import onnx_ir.passes.common as passes
+
+    passes.NameFixPass()(model)

@@ -1,0 +1,217 @@
+"""The statistics that verdicts rest on. Pure functions of arrays; every random draw is seeded."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Statistic = Callable[[NDArray[Any]], float]
+
+_RESAMPLES = 2000
+_FEWEST_SAMPLES = 10
+"""A bootstrap of fewer samples says more about them than about what they were drawn from."""
+_JACKKNIFE_GROUPS = 200
+_CHUNK_ELEMENTS = 2**20
+
+Interval = tuple[float, float]
+UNBOUNDED: Interval = (-math.inf, math.inf)
+
+
+def wilson_interval(successes: float, count: int, alpha: float = 0.05) -> Interval:
+    """Returns the two-sided score interval of a proportion at confidence 1 - alpha.
+
+    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927).
+    """
+    z = _normal_quantile(1 - alpha / 2)
+    share = successes / count
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    # At 0 and at `count` successes the bound is the end itself; rounding must not leave it.
+    return (0.0 if successes == 0 else middle - half, 1.0 if successes == count else middle + half)
+
+
+def tango_bounds(lost: int, gained: int, count: int, alpha: float = 0.05) -> Interval:
+    """Returns one-sided score bounds, each at confidence 1 - alpha, of the paired drop of a proportion.
+
+    The drop is P(baseline right, candidate wrong) - P(baseline wrong, candidate right), between -1 and 1.
+
+    Args:
+        lost: Samples that only the baseline gets right.
+        gained: Samples that only the candidate gets right.
+        count: All samples.
+        alpha: Error of each bound.
+
+    Source: T. Tango, Equivalence test and confidence interval for the difference in proportions for the paired-sample
+    design, Statistics in Medicine 17 (1998), 891-908.
+    """
+    z = _normal_quantile(1 - alpha)
+    estimate = (lost - gained) / count
+    lower = _crossing(lambda drop: tango_z(lost, gained, count, drop) - z, -1.0, estimate)
+    upper = _crossing(lambda drop: tango_z(lost, gained, count, drop) + z, estimate, 1.0)
+    return lower, upper
+
+
+def tango_z(lost: int, gained: int, count: int, drop: float) -> float:
+    """Returns Tango's score statistic for the hypothesis that the true paired drop is `drop`; it falls as `drop` grows.
+
+    Its variance uses the maximum-likelihood estimate of the discordant probabilities under that hypothesis.
+    """
+    difference = lost - gained - count * drop
+    a = 2.0 * count
+    b = -lost - gained + (2 * count - lost + gained) * drop
+    c = -gained * drop * (1 - drop)
+    gained_share = (math.sqrt(max(b * b - 4 * a * c, 0.0)) - b) / (2 * a)
+    variance = count * (2 * gained_share + drop * (1 - drop))
+    if variance <= 0:
+        return math.copysign(math.inf, difference) if difference else 0.0
+    return difference / math.sqrt(variance)
+
+
+def bootstrap_interval(scores: NDArray[Any], statistic: Statistic, alpha: float = 0.05, seed: int = 0) -> Interval:
+    """Returns the BCa bootstrap interval of `statistic` over rows of `scores`, with error alpha / 2 on either side.
+
+    Rows are resampled whole: put what belongs to one sample (baseline's and candidate's scores) into one row. Fewer
+    than ten rows give no bound. NaN in the scores gives NaN. The acceleration comes from a jackknife over at most 200
+    groups.
+
+    Args:
+        scores: (n, …).
+        statistic: (n, …) → a number.
+        alpha: Error of both sides together; for one-sided bounds at error a, give 2a.
+        seed: Of the resampling.
+
+    Source: B. Efron, Better bootstrap confidence intervals, JASA 82 (1987), 171-185.
+    """
+    import numpy as np
+    from scipy.special import ndtr, ndtri
+
+    if np.isnan(scores).any():
+        return (math.nan, math.nan)
+    if len(scores) < _FEWEST_SAMPLES:
+        return UNBOUNDED
+    estimate = statistic(scores)
+    random = np.random.default_rng(seed)
+    draws = np.array([statistic(scores[_resample(random, len(scores))]) for _ in range(_RESAMPLES)])
+    if not np.isfinite(draws).all():
+        return (math.nan, math.nan)
+    if (draws == draws[0]).all():
+        return (min(draws[0], estimate), max(draws[0], estimate))
+    below = (draws < estimate).mean() + (draws == estimate).mean() / 2
+    bias = ndtri(np.clip(below, 1 / _RESAMPLES, 1 - 1 / _RESAMPLES))
+    acceleration = _acceleration(scores, statistic)
+    shifted = bias + ndtri(np.array([alpha / 2, 1 - alpha / 2]))
+    levels = ndtr(bias + shifted / (1 - acceleration * shifted))
+    low, high = np.quantile(draws, levels)
+    return float(low), float(high)
+
+
+def median_ratio_interval(
+    numerator: NDArray[Any], denominator: NDArray[Any], alpha: float = 0.05, seed: int = 0
+) -> Interval:
+    """Returns the percentile bootstrap interval of median(numerator) / median(denominator) of interleaved rounds.
+
+    Rounds are resampled in pairs, as a machine that slows down slows both: what drifts between rounds cancels, and
+    what is correlated within a round is not counted as independent.
+
+    Args:
+        numerator: (rounds, samples), any unit.
+        denominator: (rounds, samples), the same unit and rounds.
+        alpha: Error of both sides together.
+        seed: Of the resampling.
+    """
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    resamples = _RESAMPLES // 2
+    chunk = max(1, min(resamples, _CHUNK_ELEMENTS // max(numerator.size, denominator.size)))
+    draws: list[float] = []
+    while len(draws) < resamples:
+        rounds = random.integers(0, len(numerator), (chunk, len(numerator)))
+        draws.extend(_medians(numerator[rounds]) / _medians(denominator[rounds]))
+    low, high = np.quantile(draws, [alpha / 2, 1 - alpha / 2])
+    return float(low), float(high)
+
+
+def supported_percentiles(
+    count: int, percentiles: Sequence[float] = (50, 90, 99), alpha: float = 0.05
+) -> tuple[float, ...]:
+    """Returns the percentiles for which `count` samples give a distribution-free interval of confidence 1 - alpha.
+
+    The interval ends in order statistics; one exists on either side if the smallest sample lies below the percentile
+    and the largest above it, each but with probability alpha / 2: 6 samples for p50, 36 for p90, 368 for p99.
+
+    Source: H. A. David and H. N. Nagaraja, Order Statistics (2003), section 7.1.
+    """
+    return tuple(p for p in percentiles if max((p / 100) ** count, (1 - p / 100) ** count) <= alpha / 2)
+
+
+def samples_to_settle(bounds_at: Callable[[int], Interval], limit: float, count: int, most: int = 10**9) -> int | None:
+    """Returns about how many samples would settle an inconclusive test of "the drop is at most `limit`".
+
+    Args:
+        bounds_at: Number of samples → one-sided bounds of the drop, if the samples go on like those seen so far.
+        limit: What the drop may be.
+        count: Samples seen so far.
+        most: Where to give up.
+
+    Returns:
+        The smallest such number above `count`, or None if the drop sits on the limit.
+    """
+
+    def settled(samples: int) -> bool:
+        lower, upper = bounds_at(samples)
+        return upper <= limit or lower > limit
+
+    low, high = count, max(count, 1)
+    while not settled(high):
+        low, high = high, high * 2
+        if high > most:
+            return None
+    while high - low > max(1, low // 100):
+        middle = (low + high) // 2
+        low, high = (low, middle) if settled(middle) else (middle, high)
+    return high
+
+
+def _normal_quantile(probability: float) -> float:
+    from scipy.special import ndtri
+
+    return float(ndtri(probability))
+
+
+def _crossing(function: Callable[[float], float], low: float, high: float) -> float:
+    """Returns where a falling function crosses zero between `low` and `high`, or the end that it does not reach."""
+    from scipy.optimize import brentq
+
+    if function(low) <= 0:
+        return low
+    if function(high) >= 0:
+        return high
+    return float(brentq(function, low, high, xtol=1e-12))
+
+
+def _medians(resamples: NDArray[Any]) -> NDArray[Any]:
+    import numpy as np
+
+    medians: NDArray[Any] = np.median(resamples.reshape(len(resamples), -1), axis=1)
+    return medians
+
+
+def _resample(random: np.random.Generator, count: int) -> NDArray[Any]:
+    return random.integers(0, count, count)
+
+
+def _acceleration(scores: NDArray[Any], statistic: Statistic) -> float:
+    import numpy as np
+
+    groups = np.array_split(np.arange(len(scores)), min(len(scores), _JACKKNIFE_GROUPS))
+    left_out = np.array([statistic(np.delete(scores, group, axis=0)) for group in groups])
+    deviations = left_out.mean() - left_out
+    spread = float((deviations**2).sum()) ** 1.5
+    return float((deviations**3).sum()) / (6 * spread) if spread else 0.0

@@ -1,0 +1,24 @@
+"""Passes: coarse file-to-file steps. This table is the only place that knows their names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from optkit.passes.export import Export
+from optkit.passes.fuse import Fuse
+from optkit.passes.import_onnx import ImportOnnx
+from optkit.passes.quantize import Quantize
+from optkit.passes.simplify import Simplify
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from optkit.core.passes import Pass
+
+PASSES: Mapping[str, type[Pass]] = {
+    "import": ImportOnnx,
+    "export": Export,
+    "simplify": Simplify,
+    "fuse": Fuse,
+    "quantize": Quantize,
+}

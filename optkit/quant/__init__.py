@@ -1,0 +1,1 @@
+"""Post-training quantization: profiles, calibration, ranges, placement and the Q/DQ writer."""

@@ -1,0 +1,83 @@
+"""Streaming histograms of activations whose result does not depend on how the samples were batched."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BINS = 8192
+_HALF = BINS // 2
+_SMALLEST = 2.0**-149  # the smallest float32
+
+
+def _no_counts() -> NDArray[Any]:
+    import numpy as np
+
+    return np.zeros(BINS, dtype=np.int64)
+
+
+@dataclass(slots=True)
+class Histogram:
+    """Counts over `[-limit, limit)` in bins of equal width; `limit` is a power of two.
+
+    A larger value doubles the limit and merges bins in pairs. Bin borders are multiples of a power of two, so merging
+    is exact: adding arrays in any order or grouping gives the same counts.
+
+    Attributes:
+        low: Smallest value seen.
+        high: Largest value seen.
+        limit: Strictly above every magnitude seen.
+        counts: int64, `BINS` of them.
+    """
+
+    low: float = math.inf
+    high: float = -math.inf
+    limit: float = _SMALLEST
+    counts: NDArray[Any] = field(default_factory=_no_counts)
+
+    def add(self, values: NDArray[Any]) -> None:
+        """Adds finite float values of any shape.
+
+        Raises:
+            ValueError: A value is NaN or infinite.
+        """
+        import numpy as np
+
+        if values.size == 0:
+            return
+        low, high = float(values.min()), float(values.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise ValueError("values are not finite")
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        self._grow(max(-low, high))
+        # Scaling by a power of two is exact in any float format, and so is the floor.
+        index = np.floor(values.ravel() * values.dtype.type(_HALF / self.limit)).astype(np.intp)
+        index += _HALF
+        self.counts += np.bincount(index, minlength=BINS)
+
+    def centers(self) -> NDArray[Any]:
+        """Returns the float64 centre of each bin."""
+        import numpy as np
+
+        return (np.arange(BINS) - _HALF + 0.5) * (self.limit / _HALF)
+
+    def edges(self) -> NDArray[Any]:
+        """Returns the `BINS + 1` float64 borders."""
+        import numpy as np
+
+        return (np.arange(BINS + 1) - _HALF) * (self.limit / _HALF)
+
+    def _grow(self, magnitude: float) -> None:
+        import numpy as np
+
+        if magnitude < self.limit:
+            return
+        wanted = math.frexp(magnitude)[1]
+        doublings = wanted - math.frexp(self.limit)[1] + 1
+        merged = ((np.arange(BINS) - _HALF) >> min(doublings, 62)) + _HALF
+        self.counts = np.bincount(merged, weights=self.counts, minlength=BINS).astype(np.int64)
+        self.limit = math.ldexp(1.0, wanted)

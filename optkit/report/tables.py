@@ -1,0 +1,146 @@
+"""The tables of a run as text cells; Markdown and the terminal only lay them out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optkit.report import format as show
+from optkit.report.judgement import decision, demand, measured, remark
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from optkit.core.gates import Status
+    from optkit.core.results import CandidateResult, MetricResult, RunReport, Timing
+
+VERDICT_COLUMN = 3
+Cells = tuple[str, str]
+"""A candidate's value and how it compares with the baseline's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table; `status` is set where the line is a verdict."""
+
+    cells: tuple[str, ...]
+    status: Status | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A table. The first column holds names, the others hold values."""
+
+    header: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def comparison(report: RunReport) -> Sheet:
+    """Returns the baseline against each candidate: metrics, latency, throughput, size and memory."""
+    header = ["", f"{report.baseline.name} ({report.baseline.runtime})"]
+    for candidate in report.candidates:
+        runtime = f" ({candidate.timing.runtime})" if candidate.timing else ""
+        header += [candidate.name + runtime, "against baseline"]
+    rows = [*_metric_rows(report), *_timing_rows(report), _size_row(report), _memory_row(report)]
+    return Sheet(tuple(map(show.one_line, header)), tuple(rows))
+
+
+def verdicts(candidate: CandidateResult) -> Sheet:
+    """Returns one line per rule that the candidate was judged by."""
+    rows = tuple(
+        Row(
+            (show.one_line(f"{item.gate}.{item.rule}"), demand(item), measured(item), decision(item), remark(item)),
+            item.status,
+        )
+        for item in candidate.verdicts
+    )
+    return Sheet(("gate", "limit", "measured", "verdict", "remark"), rows)
+
+
+def steps(report: RunReport) -> Sheet:
+    """Returns one line per step: whether it was cached, and what it took when it was made."""
+    rows = tuple(
+        Row((
+            show.one_line(step.name), show.one_line(step.pass_name), "cached" if step.cached else "built",
+            show.seconds(step.seconds), show.size(step.peak_rss_bytes), step.digest[:12],
+        ))
+        for step in report.steps
+    )  # fmt: skip
+    return Sheet(("step", "pass", "state", "time", "peak memory", "artifact"), rows)
+
+
+def conditions(report: RunReport) -> str:
+    """Returns how the timings were made, or an empty text if there are none."""
+    timing = report.baseline.timing
+    if timing is None:
+        return ""
+    sizes = ", ".join(f"{name}={size}" for name, size in timing.sizes.items())
+    threads = f"{timing.threads} thread{'s' if timing.threads != 1 else ''}"
+    return show.one_line(f"timed with {threads}{f' at {sizes}' if sizes else ''} on {report.provenance.cpu}")
+
+
+def untimed(report: RunReport) -> Iterator[str]:
+    """Yields a line for each candidate that could not be timed."""
+    for candidate in report.candidates:
+        if candidate.timing is None:
+            yield show.one_line(f"{candidate.name} was not timed: {candidate.untimed or 'no reason was given'}")
+
+
+def _metric_rows(report: RunReport) -> Iterator[Row]:
+    tables = [{metric.name: metric for metric in candidate.metrics} for candidate in report.candidates]
+    for name in dict.fromkeys(name for table in tables for name in table):
+        found = [table.get(name) for table in tables]
+        first = next(metric for metric in found if metric)
+        original = show.NONE if first.baseline is None else show.interval(first.baseline, first.kind)
+        label = show.one_line(f"{name} ({first.samples} samples)")
+        yield _row(label, original, [_metric_cells(metric) for metric in found])
+
+
+def _metric_cells(metric: MetricResult | None) -> Cells:
+    if metric is None:
+        return show.NONE, show.NONE
+    return show.interval(metric.candidate, metric.kind), show.drop(metric)
+
+
+def _timing_rows(report: RunReport) -> Iterator[Row]:
+    base = report.baseline.timing
+    timings = [candidate.timing for candidate in report.candidates]
+    medians = [(_p50(candidate.timing), show.speedup(candidate.speedup)) for candidate in report.candidates]
+    yield _row("latency p50", _p50(base), medians)
+    yield _row("latency p90", _p90(base), [(_p90(timing), _p90_speedup(base, timing)) for timing in timings])
+    for batch in sorted({batch for timing in (base, *timings) if timing for batch in timing.throughput}):
+        rates = [timing.throughput.get(batch) if timing else None for timing in (base, *timings)]
+        yield _timed_row(f"throughput, batch {batch}", rates, show.rate)
+
+
+def _p50(timing: Timing | None) -> str:
+    return show.milliseconds(timing.p50_ms if timing else None)
+
+
+def _p90(timing: Timing | None) -> str:
+    return show.milliseconds(timing.p90_ms if timing else None)
+
+
+def _p90_speedup(base: Timing | None, timing: Timing | None) -> str:
+    value = show.quotient(base.p90_ms, timing.p90_ms) if base and timing else None
+    return show.NONE if value is None else f"speed-up {show.ratio(value)}"
+
+
+def _size_row(report: RunReport) -> Row:
+    cells = [(show.size(candidate.size_bytes), show.ratio(candidate.size_ratio)) for candidate in report.candidates]
+    return _row("size", f"{show.size(report.baseline.size_bytes)} (fp32 ONNX)", cells)
+
+
+def _memory_row(report: RunReport) -> Row:
+    timings = (report.baseline.timing, *(candidate.timing for candidate in report.candidates))
+    return _timed_row("peak memory", [timing.peak_rss_bytes if timing else None for timing in timings], show.size)
+
+
+def _timed_row(label: str, values: Sequence[float | None], text: Callable[[float | None], str]) -> Row:
+    """Returns a row of the baseline's value and each candidate's, with its ratio."""
+    base, *others = values
+    return _row(label, text(base), [(text(value), show.ratio(show.quotient(value, base))) for value in others])
+
+
+def _row(label: str, baseline: str, cells: Sequence[Cells]) -> Row:
+    return Row((label, baseline, *(cell for pair in cells for cell in pair)))

@@ -1,0 +1,95 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from optkit.core.errors import StepFailed, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+MODEL_FILE = "model.onnx"
+
+# Fatal only: whatever else it would print to stderr reaches the user as an exception with the same words.
+_LOG_FATAL = 4
+_ERROR_CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
+_ANY_PATH = re.compile(r"(/[^\s:/]+)+/(?=[^\s:/]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxRuntimeSession:
+    """An `InferenceSession` and the names that it takes and gives."""
+
+    inference: Any
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Runs the model once; inputs that its graph does not use are left out."""
+        missing = [name for name in self.inputs if name not in inputs]
+        if missing:
+            raise StepFailed(f"onnxruntime: the model also needs {', '.join(missing)}")
+        try:
+            results = self.inference.run(self.outputs, {name: inputs[name] for name in self.inputs})
+        except _errors() as error:
+            raise StepFailed(f"onnxruntime: {short_message(error)}") from error
+        return dict(zip(self.outputs, results, strict=True))
+
+
+def open_session(folder: Path, threads: int) -> OnnxRuntimeSession:
+    """Opens `model.onnx` of the artifact at `folder` with `threads` intra-op threads.
+
+    Raises:
+        UsageError: The file is missing, truncated or no ONNX model.
+        StepFailed: This onnxruntime cannot run it, for instance because it has an unknown operator.
+    """
+    import onnxruntime
+
+    path = folder / MODEL_FILE
+    if not path.is_file():
+        raise UsageError(f"{MODEL_FILE} is missing")
+    onnxruntime.disable_telemetry_events()
+    states = onnxruntime.capi.onnxruntime_pybind11_state
+    try:
+        inference = onnxruntime.InferenceSession(path, _options(threads), providers=["CPUExecutionProvider"])
+    except (states.InvalidProtobuf, states.NoModel, states.InvalidArgument) as error:
+        raise UsageError(f"{MODEL_FILE} is damaged or no ONNX model: {short_message(error)}") from error
+    except _errors() as error:
+        raise StepFailed(f"onnxruntime cannot load the model: {short_message(error)}") from error
+    return OnnxRuntimeSession(inference, _names(inference.get_inputs()), _names(inference.get_outputs()))
+
+
+def short_message(error: Exception) -> str:
+    """Returns the first line of an onnxruntime error without its code and without the machine's paths."""
+    text = _ERROR_CODE.sub("", str(error)).strip() or type(error).__name__
+    return _ANY_PATH.sub("", text.splitlines()[0])
+
+
+def _options(threads: int) -> Any:  # noqa: ANN401  # onnxruntime ships no types
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _LOG_FATAL
+    # An idle pool that spins takes the cores from whatever is timed next.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
+
+
+def _names(arguments: list[Any]) -> tuple[str, ...]:
+    return tuple(argument.name for argument in arguments)
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """Returns what onnxruntime raises: its classes share no base but Exception."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as states
+
+    raised = [value for value in vars(states).values() if isinstance(value, type) and issubclass(value, Exception)]
+    return (*raised, ValueError, RuntimeError, TypeError)

@@ -1,0 +1,92 @@
+"""Accuracy of candidates, paired with the baseline: predictions are steps, so they are cached like any other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optkit.core.gates import Estimate
+from optkit.core.linking import DATA, MODEL
+from optkit.core.recipe import Step
+from optkit.core.results import Interval, MetricResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from optkit.core.events import Event
+    from optkit.core.gates import Gate
+    from optkit.core.recipe import MetricUse, Recipe
+    from optkit.core.runner import Execution
+    from optkit.measure.accuracy import AccuracyResult
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A model that is measured.
+
+    Attributes:
+        name: `baseline`, or the candidate's step.
+        reference: The source or step whose artifact it is.
+        runtime: What runs it.
+    """
+
+    name: str
+    reference: str
+    runtime: str
+
+
+def baseline_of(recipe: Recipe) -> Subject:
+    """Returns the original: PyTorch eager, or ONNX Runtime fp32 where the source is ONNX."""
+    if recipe.model.onnx is not None:
+        return Subject("baseline", recipe.reference, "onnxruntime")
+    return Subject("baseline", MODEL, "torch")
+
+
+def prediction_step(recipe: Recipe, subject: Subject, part: str) -> Step:
+    """Returns the step that runs `subject` over a part of the data, for the outputs that metrics use."""
+    from optkit.passes.predict import Predict
+
+    outputs = tuple(sorted({use.metric.output for use in recipe.metrics if use.data == part}))
+    do = Predict(runtime=subject.runtime, outputs=outputs, threads=recipe.measure.threads)
+    return Step(f"{subject.name} on {part}", do, {"model": subject.reference, "data": DATA + part})
+
+
+def predict(recipe: Recipe, subject: Subject, execution: Execution) -> Iterator[Event]:
+    """Makes the predictions of `subject` on every part of the data that a metric uses."""
+    for part in sorted({use.data for use in recipe.metrics}):
+        step = prediction_step(recipe, subject, part)
+        yield from execution.execute(step)
+        yield from execution.materialise(step.name)
+
+
+def score(recipe: Recipe, baseline: Subject, candidate: Subject, execution: Execution) -> list[MetricResult]:
+    """Returns every metric of `candidate`; the predictions of both must have been made.
+
+    Raises:
+        UsageError: A metric does not fit the outputs or the labels.
+    """
+    return [_score(recipe, use, baseline, candidate, execution) for use in recipe.metrics]
+
+
+def _score(recipe: Recipe, use: MetricUse, baseline: Subject, candidate: Subject, execution: Execution) -> MetricResult:
+    from optkit.measure.accuracy import compare
+    from optkit.measure.predictions import read_predictions
+
+    names = [prediction_step(recipe, subject, use.data).name for subject in (baseline, candidate)]
+    before, after = (read_predictions(execution.path(name)) for name in names)
+    result = compare(use.name, use.metric, before, after)
+    relative = not use.metric.needs_labels
+    return MetricResult(
+        name=use.name,
+        kind=use.kind,
+        data=use.data,
+        samples=result.count,
+        baseline=None if relative else Interval(result.baseline, *result.baseline_interval),
+        candidate=Interval(result.candidate, *result.candidate_interval),
+        drop=_drop(result, recipe.gates.get(use.name)),
+    )
+
+
+def _drop(result: AccuracyResult, gate: Gate | None) -> Estimate:
+    needed = None if gate is None or gate.max_drop is None else result.samples_to_settle(gate.max_drop)
+    return Estimate(result.drop, result.drop_lower, result.drop_upper, needed)

@@ -1,0 +1,27 @@
+"""`optkit inspect`: facts about an ONNX file or artifact."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from optkit.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from optkit.graph.inspect import Inspection
+
+
+def inspect(path: Path) -> Inspection:
+    """Returns the facts about an .onnx file, or about the model.onnx in a folder.
+
+    Raises:
+        UsageError: It is no ONNX model, or is broken.
+    """
+    from optkit.graph.inspect import inspect_graph
+    from optkit.graph.load import load_model
+
+    file = path / "model.onnx" if path.is_dir() else path
+    if not file.is_file():
+        raise UsageError(f"{path}: holds no model.onnx", hint="give an .onnx file or a folder that optkit wrote")
+    return inspect_graph(load_model(file))

@@ -1,0 +1,48 @@
+"""From measurements to verdicts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from optkit.core.gates import Estimate, Verdict, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from optkit.core.gates import Gate
+    from optkit.core.results import MetricResult, Timing
+
+
+def verdicts(
+    gates: Mapping[str, Gate],
+    metrics: Sequence[MetricResult],
+    size_ratio: float,
+    speedup: Estimate | str,
+    memory: tuple[Timing, Timing] | str,
+) -> list[Verdict]:
+    """Judges every gate of a recipe.
+
+    Args:
+        gates: By metric name, latency, size or memory.
+        metrics: What was found for each metric.
+        size_ratio: Candidate's bytes over the fp32 ONNX's.
+        speedup: Baseline's latency over the candidate's, or why it was not measured.
+        memory: Timings of baseline and candidate, or why there are none.
+    """
+    measured: dict[str, Mapping[str, Estimate | str]] = {
+        "latency": {"min_speedup": speedup},
+        "size": {"max_ratio": Estimate.exact(size_ratio)},
+        "memory": {"max_ratio": memory if isinstance(memory, str) else _memory_ratio(*memory)},
+    }
+    measured |= {metric.name: _of_metric(metric) for metric in metrics}
+    return [verdict for name, gate in gates.items() for verdict in judge(name, gate, measured[name])]
+
+
+def _of_metric(metric: MetricResult) -> dict[str, Estimate]:
+    interval = metric.candidate
+    value = Estimate(interval.value, interval.lower, interval.upper)
+    return {"max_drop": metric.drop, "min": value, "max": value}
+
+
+def _memory_ratio(baseline: Timing, candidate: Timing) -> Estimate:
+    return Estimate.exact(candidate.peak_rss_bytes / baseline.peak_rss_bytes)

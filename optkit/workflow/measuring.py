@@ -1,0 +1,115 @@
+"""`optkit bench` and `optkit eval`: measure models without a recipe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from optkit.core import interface
+from optkit.core.errors import UsageError
+from optkit.core.gates import Estimate
+from optkit.core.linking import DATA
+from optkit.core.options import build_from_texts
+from optkit.core.recipe import Step
+from optkit.core.results import Interval, MetricResult
+from optkit.core.validate import did_you_mean
+from optkit.workflow import timing
+from optkit.workflow.models import OpenedModel, new_execution, open_model
+from optkit.workflow.tables import load_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from pathlib import Path
+
+    from optkit.core.events import Event
+    from optkit.core.recipe import DataSpec
+    from optkit.core.results import Timing
+    from optkit.core.runner import Execution
+    from optkit.measure.metrics import Metric
+
+
+def bench(
+    models: Sequence[Path], store: Path, threads: int, seconds: float, precision: float
+) -> Generator[Event, None, dict[str, tuple[Timing, Estimate | None]]]:
+    """Times models interleaved, the first being the one that the others are compared with.
+
+    Returns:
+        Model as named → its timing and, but for the first, its speed-up over the first.
+    """
+    from optkit.measure.latency_report import Subject
+
+    execution = new_execution(store, store / "repro")
+    opened = yield from _open_all(models, execution)
+    subjects = [Subject(model.name, model.runtime, model.folder, threads) for model in opened]
+    shape = interface.read(next((model for model in opened if model.kind == "onnx"), opened[0]).folder)
+    report = yield from timing.run(subjects, shape, seconds, precision)
+    results: dict[str, tuple[Timing, Estimate | None]] = {}
+    for model in opened:
+        speedup = report.feeds[-1].speedups.get(model.name)
+        timed = timing.timing_of(report, model.name, model.runtime, threads, shape.sizes("opt"))
+        results[model.name] = timed, None if speedup is None else Estimate(speedup.ratio, *speedup.interval)
+    return results
+
+
+def evaluate(
+    models: Sequence[Path], store: Path, data: DataSpec, kind: str, options: Sequence[str]
+) -> Generator[Event, None, dict[str, MetricResult]]:
+    """Scores models on a part of a dataset; all but the first are paired with the first.
+
+    Returns:
+        Model as named → the metric.
+
+    Raises:
+        UsageError: The metric, the data and the model do not fit each other.
+    """
+    from pathlib import Path
+
+    from optkit.data.source import dataset_source
+    from optkit.measure.accuracy import compare
+    from optkit.measure.predictions import read_predictions
+
+    execution = new_execution(store, store / "repro")
+    metric = _metric(kind, options)
+    part = dataset_source(Path(data.dataset), data.split, data.samples, execution.store.digests.file)
+    opened = yield from _open_all(models, execution)
+    execution.sources = {**execution.sources, DATA + "evaluation": part}
+    predictions = []
+    for model in opened:
+        step = _prediction(model, metric.output)
+        yield from execution.execute(step)
+        yield from execution.materialise(step.name)
+        predictions.append(read_predictions(execution.path(step.name)))
+    results: dict[str, MetricResult] = {}
+    for model, predicted in zip(opened, predictions, strict=True):
+        found = compare(kind, metric, predictions[0], predicted)
+        results[model.name] = MetricResult(
+            name=kind,
+            kind=kind,
+            data=data.split or "all",
+            samples=found.count,
+            baseline=Interval(found.baseline, *found.baseline_interval),
+            candidate=Interval(found.candidate, *found.candidate_interval),
+            drop=Estimate(found.drop, found.drop_lower, found.drop_upper),
+        )
+    return results
+
+
+def _open_all(models: Sequence[Path], execution: Execution) -> Generator[Event, None, list[OpenedModel]]:
+    opened = []
+    for index, path in enumerate(models):
+        opened.append((yield from open_model(path, execution, f"model {index}")))
+    return opened
+
+
+def _prediction(model: OpenedModel, output: str) -> Step:
+    from optkit.passes.predict import Predict
+
+    do = Predict(runtime=model.runtime, outputs=(output,))
+    return Step(f"{model.name} on data", do, {"model": model.reference, "data": DATA + "evaluation"})
+
+
+def _metric(kind: str, options: Sequence[str]) -> Metric:
+    metrics = load_tables().metrics
+    if kind not in metrics:
+        raise UsageError(f"no metric {kind!r}", hint=did_you_mean(kind, metrics))
+    metric: Metric = build_from_texts(metrics[kind], options, "--option")
+    return metric

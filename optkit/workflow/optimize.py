@@ -1,0 +1,236 @@
+"""`optkit optimize`: plan, run, measure, judge, package, report."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optkit.core import gates
+from optkit.core.artifact import digest_file
+from optkit.core.errors import GateFailed, OptkitError
+from optkit.core.events import Event, Judged, Note
+from optkit.core.keys import Environment
+from optkit.core.linking import DATA
+from optkit.core.parse import parse_recipe
+from optkit.core.recipe import Step
+from optkit.core.results import BaselineResult, CandidateResult, RunReport, StepResult
+from optkit.core.runner import Execution
+from optkit.core.store import Store
+from optkit.workflow import evaluation, output, packaging, reporting, timing
+from optkit.workflow.evaluation import Subject, baseline_of
+from optkit.workflow.host import this_host
+from optkit.workflow.judging import verdicts
+from optkit.workflow.provenance import provenance
+from optkit.workflow.sources import recipe_sources
+from optkit.workflow.tables import TARGETS, load_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from optkit.core.events import StepFinished
+    from optkit.core.gates import Approved
+    from optkit.core.recipe import Recipe
+    from optkit.workflow.timing import Timings
+
+SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        recipe: The recipe file.
+        output: Folder of the result; `out/<name>` by default.
+        overrides: `--set` texts.
+        store: Folder of the store.
+        lock: Whether to write a lockfile beside the recipe.
+    """
+
+    recipe: Path
+    output: Path | None
+    overrides: tuple[str, ...]
+    store: Path
+    lock: bool = False
+
+
+def optimize(request: Request) -> Generator[Event, None, tuple[RunReport, Path]]:
+    """Runs a recipe to its end.
+
+    Yields:
+        What happens, as it happens.
+
+    Returns:
+        The report and the output folder. Only approved candidates were packaged.
+
+    Raises:
+        OptkitError: The recipe is wrong, or a step failed.
+    """
+    tables = load_tables()
+    recipe = parse_recipe(request.recipe, tables, this_host(), request.overrides)
+    store = Store(request.store)
+    sources = recipe_sources(recipe, store.digests.file)
+    folder = request.output or Path("out") / recipe.name
+    output.prepare(folder, tables.emitters)
+    store.sweep()
+    execution = Execution(sources, store, Environment.here(this_host()), folder / output.REPRO)
+    run = _Run(recipe, folder, execution, request)
+    try:
+        report = yield from run.events()
+    except BaseException as error:
+        output.discard(folder, tables.emitters)
+        if isinstance(error, OptkitError):
+            reporting.write_failure(recipe.name, error, folder)
+        raise
+    return report, folder
+
+
+def refusal(report: RunReport) -> str:
+    """Returns which verdicts refused which candidate, and by how much they missed."""
+    lines = [
+        f"  {candidate.name}: {verdict}"
+        for candidate in report.candidates
+        for verdict in candidate.verdicts
+        if not verdict.accepted
+    ]
+    return "\n".join(["no candidate is approved; nothing was packaged:", *lines])
+
+
+@dataclass(slots=True)
+class _Run:
+    recipe: Recipe
+    folder: Path
+    execution: Execution
+    request: Request
+    started: float = field(default_factory=time.time)
+    remarks: list[str] = field(default_factory=list)
+
+    def events(self) -> Generator[Event, None, RunReport]:
+        """Runs everything in order; this order is the product's promise."""
+        yield from self._remark_missing_gates()
+        yield from self._check_data()
+        for step in self.recipe.steps:
+            yield from self.execution.execute(step)
+        for name in {self.recipe.reference, *self.recipe.leaves}:
+            yield from self.execution.materialise(name)
+        baseline = baseline_of(self.recipe)
+        candidates = [Subject(name, name, self._target_runtime(name)) for name in self.recipe.leaves]
+        for subject in (baseline, *candidates):
+            yield from evaluation.predict(self.recipe, subject, self.execution)
+        timings = yield from timing.measure(self.recipe, baseline, candidates, self.execution)
+        results: list[CandidateResult] = []
+        approved: list[Approved] = []
+        for candidate in candidates:
+            result = yield from self._candidate(baseline, candidate, timings)
+            results.append(result)
+            approved += self._approve(result)
+        packages = yield from packaging.package(self.recipe, approved, self.execution, self.folder)
+        results = [replace(result, packages=packages.get(result.name, {})) for result in results]
+        return (yield from self._report(baseline, results, timings))
+
+    def _remark_missing_gates(self) -> Iterator[Event]:
+        if not self.recipe.gates:
+            self.remarks.append("the recipe has no gates: nothing was demanded of the result")
+            yield Note(self.remarks[-1])
+
+    def _check_data(self) -> Iterator[Event]:
+        """Refuses parts of the data that share samples with the one that judges."""
+        from optkit.passes.disjoint import Disjoint
+
+        judged = {use.data for use in self.recipe.metrics}
+        chosen_by = [name for name in self.recipe.data if name not in judged]
+        for first in chosen_by:
+            for second in sorted(judged):
+                step = Step(
+                    f"{first} apart from {second}",
+                    Disjoint((first, second)),
+                    {"first": DATA + first, "second": DATA + second},
+                )
+                yield from self.execution.execute(step)
+
+    def _target_runtime(self, name: str) -> str:
+        return TARGETS[self.recipe.targets[name]].runtime
+
+    def _candidate(
+        self, baseline: Subject, candidate: Subject, timings: Timings
+    ) -> Generator[Event, None, CandidateResult]:
+        metrics = evaluation.score(self.recipe, baseline, candidate, self.execution)
+        size = packaging.model_bytes(self.execution.path(candidate.reference))
+        ratio = size / packaging.model_bytes(self.execution.path(self.recipe.reference))
+        judged = verdicts(
+            self.recipe.gates, metrics, ratio, timings.speedup(candidate.name), timings.pair(candidate.name)
+        )
+        for verdict in judged:
+            yield Judged(candidate.name, verdict.gate, verdict.rule, str(verdict.status), str(verdict))
+        speedup = timings.speedup(candidate.name)
+        return CandidateResult(
+            name=candidate.name,
+            target=self.recipe.targets[candidate.name],
+            digest=self.execution.results[candidate.name].digest,
+            size_bytes=size,
+            size_ratio=ratio,
+            metrics=tuple(metrics),
+            timing=timings.of(candidate.name),
+            speedup=None if isinstance(speedup, str) else speedup,
+            untimed=speedup if isinstance(speedup, str) else "",
+            verdicts=tuple(judged),
+            approved=all(verdict.accepted for verdict in judged),
+        )
+
+    def _approve(self, result: CandidateResult) -> list[Approved]:
+        """Returns the approved candidate, or nothing; `gates.approve` alone decides."""
+        try:
+            return [gates.approve(result.name, self.execution.results[result.name], result.verdicts)]
+        except GateFailed:
+            return []
+
+    def _report(
+        self, baseline: Subject, candidates: list[CandidateResult], timings: Timings
+    ) -> Generator[Event, None, RunReport]:
+        digests = {name: self.execution.digest(name) for name in self.execution.sources}
+        report = RunReport(
+            version=1,
+            recipe=self.recipe.name,
+            recipe_sha256=digest_file(self.recipe.path),
+            started=datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
+            seconds=time.time() - self.started,
+            outcome="approved" if any(candidate.approved for candidate in candidates) else "refused",
+            baseline=self._baseline(baseline, timings),
+            candidates=tuple(candidates),
+            steps=tuple(self._step(event) for event in self.execution.finished.values()),
+            provenance=provenance(digests, SEED),
+            remarks=tuple(self.remarks),
+        )
+        reporting.write(report, self.folder)
+        if self.request.lock:
+            rows = [(step.name, step.key, step.digest) for step in report.steps]
+            path = output.write_lock(self.recipe.path, rows, report.provenance.versions)
+            yield Note(f"wrote {path}")
+        return report
+
+    def _baseline(self, baseline: Subject, timings: Timings) -> BaselineResult:
+        return BaselineResult(
+            name=baseline.name,
+            runtime=baseline.runtime,
+            digest=self.execution.digest(baseline.reference),
+            size_bytes=packaging.model_bytes(self.execution.path(self.recipe.reference)),
+            timing=timings.of(baseline.name),
+        )
+
+    def _step(self, event: StepFinished) -> StepResult:
+        step = self.execution.steps[event.step]
+        return StepResult(
+            name=step.name,
+            pass_name=type(step.do).__name__,
+            options=step.do.config(),
+            inputs={role: self.execution.digest(reference) for role, reference in step.inputs.items()},
+            digest=event.digest,
+            key=event.key,
+            cached=event.cached,
+            seconds=event.record["seconds"],
+            peak_rss_bytes=event.record["peak_rss_bytes"],
+            notes=event.record["notes"],
+        )

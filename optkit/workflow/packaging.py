@@ -1,0 +1,100 @@
+"""Writes approved candidates for serving runtimes, with recorded requests to verify them by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from optkit.core import interface
+from optkit.core.copying import copy_file
+from optkit.core.events import Event, Packaged
+from optkit.core.linking import DATA
+from optkit.core.recipe import Step
+from optkit.workflow.output import GOLDEN, appearing
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Sequence
+    from pathlib import Path
+
+    from optkit.core.gates import Approved
+    from optkit.core.recipe import Recipe
+    from optkit.core.runner import Execution
+    from optkit.serving.emitter import Deployable, Emitter
+
+_MODEL_FILES = ("model.onnx", "model.onnx.data")
+
+
+def model_bytes(folder: Path) -> int:
+    """Returns the size of a model artifact: the graph and its external data."""
+    return sum((folder / name).stat().st_size for name in _MODEL_FILES if (folder / name).exists())
+
+
+def entry_name(recipe: Recipe, candidate: str) -> str:
+    """Returns the name that clients ask for: the recipe's, with the candidate's where there are several."""
+    return recipe.name if len(recipe.leaves) == 1 else f"{recipe.name}-{candidate}"
+
+
+def package(
+    recipe: Recipe, approved: Sequence[Approved], execution: Execution, folder: Path
+) -> Generator[Event, None, dict[str, dict[str, str]]]:
+    """Emits approved candidates for every runtime that the recipe names.
+
+    Returns:
+        Candidate → emitter → path below `folder`.
+    """
+    if not approved or not recipe.package:
+        return {}
+    deployables = {}
+    with appearing(folder / GOLDEN) as golden:
+        for each in approved:
+            name = entry_name(recipe, each.candidate)
+            yield from _record_golden(recipe, each, execution, golden / f"{name}.npz")
+            deployables[each.candidate] = deployable_of(recipe, each, execution, name)
+    paths: dict[str, dict[str, str]] = {candidate: {} for candidate in deployables}
+    for emitter, options in recipe.package.items():
+        emit(deployables.values(), options, folder / emitter)
+        for candidate, deployable in deployables.items():
+            paths[candidate][emitter] = f"{emitter}/{deployable.name}"
+            yield Packaged(candidate, emitter, str(folder / emitter))
+    return paths
+
+
+def emit(deployables: Iterable[Deployable], emitter: Emitter, target: Path) -> None:
+    """Writes the entries of one serving runtime: all of them or, if one fails, nothing."""
+    with appearing(target) as draft:
+        for deployable in deployables:
+            emitter.emit(deployable, draft)
+
+
+def deployable_of(recipe: Recipe, approved: Approved, execution: Execution, name: str) -> Deployable:
+    """Returns what emitters need to know of an approved candidate."""
+    from optkit.serving.emitter import Deployable
+
+    model = execution.path(approved.candidate)
+    return Deployable(name, model, interface.read(model), _class_names(recipe, execution))
+
+
+def _class_names(recipe: Recipe, execution: Execution) -> dict[str, tuple[str, ...]]:
+    """Returns the labels of each output that an accuracy-like metric scores."""
+    from optkit.data import open_dataset
+
+    names: dict[str, tuple[str, ...]] = {}
+    for use in recipe.metrics:
+        if use.metric.needs_labels:
+            execution.store.ingest(execution.sources[DATA + use.data])
+            names[use.metric.output] = open_dataset(execution.path(DATA + use.data)).class_names
+    return {output: labels for output, labels in names.items() if labels}
+
+
+def _record_golden(
+    recipe: Recipe, approved: Approved, execution: Execution, file: Path
+) -> Generator[Event, None, None]:
+    from optkit.serving.record import FILE, RecordGolden
+
+    inputs = {"model": approved.candidate}
+    if "evaluation" in recipe.data:
+        inputs["data"] = DATA + "evaluation"
+    step = Step(f"requests for {approved.candidate}", RecordGolden(), inputs)
+    yield from execution.execute(step)
+    yield from execution.materialise(step.name)
+    yield from execution.materialise(approved.candidate)
+    copy_file(execution.path(step.name) / FILE, file)

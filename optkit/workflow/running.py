@@ -1,0 +1,80 @@
+"""`optkit run`: one pass on one model, without a recipe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from optkit.core.copying import copy_tree
+from optkit.core.errors import UsageError
+from optkit.core.linking import DATA, IMPORT, MODEL
+from optkit.core.options import build_from_texts
+from optkit.core.parse import DEFAULT_TARGET
+from optkit.core.recipe import Step
+from optkit.core.validate import did_you_mean
+from optkit.workflow import output
+from optkit.workflow.host import this_host
+from optkit.workflow.models import new_execution, open_model
+from optkit.workflow.tables import load_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+    from pathlib import Path
+
+    from optkit.core.events import Event
+    from optkit.core.passes import Pass
+
+
+def run_pass(  # noqa: PLR0913, PLR0917  # what the command takes
+    pass_name: str, model: Path, target_folder: Path, store: Path, options: Sequence[str], data: Mapping[str, Path]
+) -> Generator[Event, None, Path]:
+    """Runs a pass and copies its artifact to `target_folder`.
+
+    Args:
+        pass_name: Key of the passes table.
+        model: What `open_model` takes.
+        target_folder: Absent or empty; receives the artifact.
+        store: The store's folder.
+        options: `name=value` texts.
+        data: Role (such as calibration) → dataset folder or .npz file.
+
+    Returns:
+        `target_folder`.
+
+    Raises:
+        OptkitError: Something does not fit, or the pass failed.
+    """
+    from optkit.data.source import dataset_source
+
+    do = _configured(pass_name, options)
+    if target_folder.exists() and any(target_folder.iterdir()):
+        raise UsageError(f"{target_folder} is not empty", hint="give a new folder with -o")
+    execution = new_execution(store, target_folder.parent / output.REPRO)
+    opened = yield from open_model(model, execution)
+    if opened.kind not in do.roles[MODEL]:
+        takes = " or ".join(sorted(do.roles[MODEL]))
+        raise UsageError(f"{pass_name} takes a model of kind {takes}, and {model} is {opened.kind}")
+    missing = do.active_roles() - do.optional_roles - data.keys() - {MODEL}
+    if missing:
+        raise UsageError(f"{pass_name} needs data for {', '.join(sorted(missing))}", hint="give --calibration PATH")
+    roles = {role: data[role] for role in sorted(do.active_roles() & data.keys())}
+    parts = {
+        DATA + role: dataset_source(path, None, None, execution.store.digests.file) for role, path in roles.items()
+    }
+    execution.sources = {**execution.sources, **parts}
+    step = Step(pass_name, do, {MODEL: opened.reference} | {role: DATA + role for role in roles})
+    yield from execution.execute(step)
+    yield from execution.materialise(step.name)
+    target_folder.parent.mkdir(parents=True, exist_ok=True)
+    if target_folder.exists():
+        target_folder.rmdir()
+    with output.appearing(target_folder) as draft:
+        copy_tree(execution.path(step.name), draft)
+    return target_folder
+
+
+def _configured(pass_name: str, options: Sequence[str]) -> Pass:
+    passes = {name: kind for name, kind in load_tables().passes.items() if name != IMPORT}
+    if pass_name not in passes:
+        raise UsageError(f"no pass {pass_name!r}", hint=did_you_mean(pass_name, passes))
+    do = build_from_texts(passes[pass_name], options, "--set")
+    return do.resolve(getattr(do, "target", None) or DEFAULT_TARGET, this_host())

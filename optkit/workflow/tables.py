@@ -1,0 +1,40 @@
+"""What recipes may name: our own passes, metrics, emitters and targets, and those of installed plugins."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from optkit.core.recipe import Tables, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NO_ENGINE = "this version builds no TensorRT engine, so the target's latency is unknown"
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        Target("onnxruntime-cpu", "onnxruntime"),
+        # The graph is laid out for TensorRT; its accuracy is measured in ONNX Runtime, which computes the same numbers.
+        Target("tensorrt", "onnxruntime", timed=False, why_not=_NO_ENGINE),
+        Target("tensorrt-rtx", "onnxruntime", timed=False, why_not=_NO_ENGINE),
+    )
+}
+
+
+def load_tables() -> Tables:
+    """Returns all tables. A plugin's entry point adds a name; it cannot replace one of ours."""
+    from optkit.measure.metrics import METRICS
+    from optkit.passes import PASSES
+    from optkit.serving import EMITTERS
+
+    return Tables(
+        passes=_with_plugins("optkit.passes", PASSES),
+        metrics=_with_plugins("optkit.metrics", METRICS),
+        emitters=_with_plugins("optkit.emitters", EMITTERS),
+        targets=TARGETS,
+    )
+
+
+def _with_plugins(group: str, own: Mapping[str, Any]) -> dict[str, Any]:
+    return {point.name: point.load() for point in entry_points(group=group)} | dict(own)

@@ -1,0 +1,127 @@
+"""Latency of the candidates, interleaved with the baseline. An observation: never cached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optkit.core import interface
+from optkit.core.events import Event, StepProgress, StepStarted
+from optkit.core.gates import Estimate
+from optkit.core.results import Timing
+from optkit.workflow.tables import TARGETS
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from optkit.core.recipe import Recipe
+    from optkit.core.runner import Execution
+    from optkit.measure.latency_report import LatencyReport
+    from optkit.measure.latency_report import Subject as Timed
+    from optkit.workflow.evaluation import Subject
+
+STEP = "latency"
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """What was timed, and why the rest was not.
+
+    Attributes:
+        sizes: Dynamic dimension → size of the feed that gates look at.
+        threads: Threads of every session.
+        runtimes: Subject → runtime.
+        report: The measurement; None if nothing was timed.
+        untimed: Candidate → why it was not timed.
+        baseline: Name of the baseline.
+    """
+
+    sizes: dict[str, int]
+    threads: int
+    runtimes: dict[str, str]
+    report: LatencyReport | None
+    untimed: dict[str, str]
+    baseline: str
+
+    def of(self, name: str) -> Timing | None:
+        """Returns the timing of a subject, if it was timed."""
+        if self.report is None or name in self.untimed:
+            return None
+        return timing_of(self.report, name, self.runtimes[name], self.threads, self.sizes)
+
+    def speedup(self, name: str) -> Estimate | str:
+        """Returns the speed-up of a candidate at the tuned sizes, or why it is unknown."""
+        if self.report is None or name in self.untimed:
+            return self.untimed.get(name, "nothing was timed")
+        measured = self.report.feeds[-1].speedups[name]
+        return Estimate(measured.ratio, *measured.interval)
+
+    def pair(self, name: str) -> tuple[Timing, Timing] | str:
+        """Returns the timings of baseline and candidate, or why they are unknown."""
+        baseline, candidate = self.of(self.baseline), self.of(name)
+        return (baseline, candidate) if baseline and candidate else self.untimed.get(name, "nothing was timed")
+
+
+def measure(
+    recipe: Recipe, baseline: Subject, candidates: Sequence[Subject], execution: Execution
+) -> Generator[Event, None, Timings]:
+    """Times the baseline and every candidate whose target can be timed here.
+
+    Raises:
+        StepFailed: A model crashed or failed while it was timed.
+    """
+    targets = {candidate.name: TARGETS[recipe.targets[candidate.name]] for candidate in candidates}
+    untimed = {name: target.why_not for name, target in targets.items() if not target.timed}
+    timed = [candidate for candidate in candidates if candidate.name not in untimed]
+    threads = recipe.measure.threads
+    model = interface.read(execution.path((timed or candidates)[0].reference))
+    report = None
+    if timed:
+        yield from execution.materialise(baseline.reference)
+        subjects = [_timed(subject, execution, threads) for subject in (baseline, *timed)]
+        yield StepStarted(STEP)
+        seconds = recipe.measure.seconds * len(timed)
+        report = yield from run(subjects, model, seconds, recipe.measure.precision)
+    runtimes = {subject.name: subject.runtime for subject in (baseline, *candidates)}
+    return Timings(model.sizes("opt"), threads, runtimes, report, untimed, baseline.name)
+
+
+def timing_of(report: LatencyReport, name: str, runtime: str, threads: int, sizes: dict[str, int]) -> Timing:
+    """Returns one subject's part of a measurement; percentiles are those of the largest batch."""
+    largest = report.feeds[-1].timings[name]
+    process = report.processes[name]
+    return Timing(
+        runtime=runtime,
+        threads=threads,
+        sizes=sizes,
+        p50_ms=largest.percentiles["p50"],
+        p90_ms=largest.percentiles.get("p90"),
+        p99_ms=largest.percentiles.get("p99"),
+        samples_ms=tuple(tuple(sample / 1e6 for sample in round_) for round_ in largest.samples),
+        throughput={feed.batch: feed.timings[name].throughput for feed in report.feeds},
+        load_seconds=process.load_s,
+        first_ms=process.first_run_s * 1e3,
+        peak_rss_bytes=process.peak_rss,
+    )
+
+
+def run(
+    subjects: Sequence[Timed], model: interface.Interface, seconds: float, precision: float
+) -> Generator[Event, None, LatencyReport]:
+    """Times subjects on made-up inputs at the tuned sizes, passing progress on as events."""
+    from optkit.measure.latency import made_up_feeds, measure_latency
+
+    measurement = measure_latency(subjects[0], subjects[1:], made_up_feeds(model), seconds, precision)
+    while True:
+        try:
+            progress = next(measurement)
+        except StopIteration as stop:
+            report: LatencyReport = stop.value
+            return report
+        yield StepProgress(STEP, progress.fraction, progress.text)
+
+
+def _timed(subject: Subject, execution: Execution, threads: int) -> Timed:
+    from optkit.measure.latency_report import Subject as Timed
+
+    return Timed(subject.name, subject.runtime, execution.path(subject.reference), threads)

@@ -1,0 +1,127 @@
+"""Models as users write them: copied into artifacts by the fixtures, never imported from here."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Cnn(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 16, 3, padding=1)
+        self.norm = nn.BatchNorm2d(16)
+        self.second = nn.Conv2d(16, 16, 3, padding=1)
+        self.drop = nn.Dropout(0.5)
+        self.head = nn.Linear(16 * 4 * 4, 10)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = nn.functional.max_pool2d(torch.relu(self.norm(self.first(image))), 2)
+        x = nn.functional.max_pool2d(torch.relu(x + self.second(x)), 2)
+        result: Tensor = self.head(self.drop(x.flatten(1)))
+        return result
+
+
+class Encoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(50, 16)
+        self.attend = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.norm = nn.LayerNorm(16)
+        self.mix = nn.Linear(16, 16)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.embed(ids)
+        y, _ = self.attend(x, x, x, key_padding_mask=mask == 0, need_weights=False)
+        x = self.norm(x + y)
+        x = x + torch.nn.functional.gelu(self.mix(x))
+        return self.head(x.mean(1)), x
+
+
+class Swapped(Encoder):
+    """Takes its inputs in another order than the interface lists them."""
+
+    def forward(self, mask: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        return super().forward(ids, mask)
+
+
+class Recurrent(nn.Module):
+    def __init__(self, kind: str = "GRU") -> None:
+        super().__init__()
+        self.core = getattr(nn, kind)(4, 16, batch_first=True)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        states, _ = self.core(x)
+        return self.head(states[:, -1]), states
+
+
+class Upsampler(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(3, 16, 3, stride=2, padding=1)
+        self.up = nn.ConvTranspose2d(16, 16, 4, stride=2, padding=1)
+        self.out = nn.Conv2d(16, 3, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.out(torch.relu(self.up(torch.relu(self.down(x)))))
+        return result
+
+
+class Linear(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.layer(x)
+        return result
+
+
+class BranchOnSize(Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if x.shape[0] > 3 else x * 2
+
+
+class BranchOnValue(Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        if x.sum() > 3:
+            return super().forward(x)
+        return x * 2
+
+
+class AdaptivePool(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.adaptive_avg_pool2d(x, (3, 3))
+
+
+class PadToEight(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.pad(x, (0, (-x.shape[1]) % 8))
+
+
+class Difference(Linear):
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return super().forward(x) - y
+
+
+class Training(Linear):
+    """Returns itself in training mode, whatever happens to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4)
+        self.train()
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = nn.functional.dropout(self.norm(super().forward(x)), 0.5, self.training)
+        return result
+
+
+class NotANumber(Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.log(-super().forward(x).abs() - 1)
+
+
+class Raising(Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.reshape(7, 13))

@@ -1,0 +1,174 @@
+"""Made-up runs: one approved, one refused in every way that a gate knows."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from math import inf, nan
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from optkit.core.gates import Estimate, Gate, judge
+from optkit.core.results import (
+    BaselineResult,
+    CandidateResult,
+    Interval,
+    MetricResult,
+    Provenance,
+    RunReport,
+    StepResult,
+    Timing,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "report"
+DROP = Estimate(0.002, -0.0015, 0.0055)
+SPEEDUP = Estimate(3.1, 2.9, 3.3)
+
+
+def timing(runtime: str, p50: float, memory: int) -> Timing:
+    return Timing(
+        runtime=runtime,
+        threads=2,
+        sizes={"batch": 8},
+        p50_ms=p50,
+        p90_ms=p50 * 1.25,
+        p99_ms=None,
+        samples_ms=((p50, p50 * 1.25), (p50 * 0.9, p50)),
+        throughput={1: 500.0 / p50, 16: 8000.0 / p50},
+        load_seconds=0.25,
+        first_ms=p50 * 4,
+        peak_rss_bytes=memory,
+    )
+
+
+def top1(drop: Estimate = DROP) -> MetricResult:
+    return MetricResult(
+        name="top1",
+        kind="accuracy",
+        data="evaluation",
+        samples=1000,
+        baseline=Interval(0.984, 0.9742, 0.9902),
+        candidate=Interval(0.984 - drop.value, 0.9718, 0.9888),
+        drop=drop,
+    )
+
+
+def candidate(name: str = "quantize") -> CandidateResult:
+    gates = {
+        "top1": (Gate(max_drop=0.01), {"max_drop": DROP}),
+        "latency": (Gate(min_speedup=1.5), {"min_speedup": SPEEDUP}),
+        "size": (Gate(max_ratio=0.4), {"max_ratio": Estimate.exact(0.2734375)}),
+    }
+    return CandidateResult(
+        name=name,
+        target="onnxruntime-cpu",
+        digest="c" * 64,
+        size_bytes=448_000,
+        size_ratio=0.2734375,
+        metrics=(
+            top1(),
+            MetricResult("cosine", "cosine", "evaluation", 1000, None, Interval(0.9991, 0.9987, 0.9994), DROP),
+        ),
+        timing=timing("onnxruntime", 0.5, 96 << 20),
+        speedup=SPEEDUP,
+        untimed="",
+        verdicts=tuple(verdict for gate, (rules, found) in gates.items() for verdict in judge(gate, rules, found)),
+        approved=True,
+        packages={"triton": "triton"},
+    )
+
+
+@pytest.fixture
+def approved() -> RunReport:
+    """Every gate holds; one candidate; packaged for Triton."""
+    return RunReport(
+        version=1,
+        recipe="recipe.yaml",
+        recipe_sha256="a" * 64,
+        started="2026-01-02T03:04:05Z",
+        seconds=83.25,
+        outcome="approved",
+        baseline=BaselineResult("mnist-cnn", "torch", "b" * 64, 1_638_400, timing("torch", 1.55, 310 << 20)),
+        candidates=(candidate(),),
+        steps=(
+            StepResult("export", "export", {}, {"model": "b" * 64}, "e" * 64, "1" * 64, True, 12.5, 700 << 20, {}),  # noqa: FBT003  # cached
+            StepResult(
+                name="quantize",
+                pass_name="quantize",  # noqa: S106  # no password
+                options={"ranges": "mse", "percentile": 99.9},
+                inputs={"model": "e" * 64, "calibration": "d" * 64},
+                digest="c" * 64,
+                key="2" * 64,
+                cached=False,
+                seconds=3.25,
+                peak_rss_bytes=512 << 20,
+                notes={"nodes": 17, "worst": {"sqnr_db": [31.5, 28.25]}},
+            ),
+        ),
+        provenance=Provenance(
+            versions={"optkit": "0.1.0", "torch": "2.13.0"},
+            python="3.11.9",
+            platform="Linux-6.1-x86_64",
+            cpu="Example CPU @ 2.00GHz",
+            cpu_flags=("avx2", "avx512_vnni"),
+            cores=2,
+            sources={"model": "b" * 64, "calibration": "d" * 64},
+            seed=0,
+        ),
+        remarks=("no gate on memory",),
+    )
+
+
+@pytest.fixture
+def accepting(approved: RunReport) -> RunReport:
+    """Approved, though one gate is inconclusive and one unmeasured: the recipe lets them pass."""
+    verdicts = (
+        *judge("top1", Gate(max_drop=0.01, inconclusive="pass"), {"max_drop": Estimate(0.008, 0.004, 0.013, 3200)}),
+        *judge("latency", Gate(min_speedup=1.5, unmeasured="pass"), {"min_speedup": "there is no GPU here"}),
+    )
+    first = replace(approved.candidates[0], verdicts=verdicts, timing=None, speedup=None, untimed="there is no GPU")
+    return replace(approved, candidates=(first,))
+
+
+@pytest.fixture
+def refused(approved: RunReport) -> RunReport:
+    """A NaN metric, a missed limit, an inconclusive and an unmeasured gate; a second candidate that holds its own."""
+    broken = Estimate(nan, nan, nan)
+    verdicts = (
+        *judge("top1", Gate(max_drop=0.01, min=0.97), {"max_drop": Estimate(0.04, 0.031, 0.049), "min": broken}),
+        *judge("latency", Gate(min_speedup=1.5), {"min_speedup": Estimate(1.6, 1.42, 1.79, 90)}),
+        *judge("memory", Gate(max_ratio=0.5), {"max_ratio": "the process was killed\nby the kernel"}),
+        *judge("size", Gate(max_ratio=0.4), {"max_ratio": Estimate.exact(0.25)}),
+    )
+    worse = replace(
+        approved.candidates[0],
+        name="gpu [bold]|*x*\x1b[31m",
+        metrics=(replace(top1(broken), candidate=Interval(nan, -inf, inf)),),
+        timing=None,
+        speedup=None,
+        untimed="no CUDA device",
+        verdicts=verdicts,
+        approved=False,
+        packages={},
+    )
+    steps = (replace(approved.steps[1], notes={"worst": nan, "curve": [1.0, inf]}), *approved.steps)
+    return replace(approved, outcome="refused", candidates=(worse, candidate("cpu")), steps=steps, remarks=())
+
+
+@pytest.fixture
+def golden() -> Callable[[str, str], None]:
+    """Compares a text with the file of that name; with UPDATE_GOLDEN set, writes the file instead."""
+
+    def check(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if os.environ.get("UPDATE_GOLDEN"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8")
+
+    return check
