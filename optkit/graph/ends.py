@@ -17,16 +17,16 @@ def set_ends(model: ir.Model, inputs: Sequence[str], outputs: Sequence[str]) -> 
     """
     import onnx_ir.passes.common as passes
 
-    # An output that is an input, or is given twice, cannot carry a name of its own.
-    passes.OutputFixPass()(model)
     graph = model.graph
     found = [value.name for value in graph.inputs]
+    # An output that is an input, or is given twice, cannot carry a name of its own. The pass may rename inputs.
+    passes.OutputFixPass()(model)
     if len(found) != len(inputs):
         return f"the graph takes {len(found)} inputs ({', '.join(map(str, found))}), not {', '.join(inputs)}"
     if len(graph.outputs) != len(outputs):
         return f"the graph returns {len(graph.outputs)} outputs, not {len(outputs)}"
     if set(found) == set(inputs):
-        by_name = {value.name: value for value in graph.inputs}
+        by_name = dict(zip(found, graph.inputs, strict=True))
         graph.inputs[:] = [by_name[name] for name in inputs]
     _free(model, {*inputs, *outputs})
     for value, name in zip((*graph.inputs, *graph.outputs), (*inputs, *outputs), strict=True):

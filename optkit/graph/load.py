@@ -79,8 +79,9 @@ def _deserialize(proto: onnx.ModelProto, path: Path) -> ir.Model:
         return ir.serde.deserialize_model(proto)
     except ir.serde.SerdeError as error:
         cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
+        # onnx_ir's own report of an error may fail in turn: the first one in the context says what is wrong.
+        while deeper := cause.__cause__ or cause.__context__:
+            cause = deeper
         raise UsageError(f"{path.name}: the graph is malformed ({_first_line(cause)})") from None
 
 

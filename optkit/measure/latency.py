@@ -62,7 +62,7 @@ def measure_latency(
             yield Progress(index / len(feeds), f"warming up, batch {feed.batch}")
             files = _save(feed, scratch, index)
             warm_ups.append([_warm_up(worker, files) for worker in workers])
-            rounds = Rounds(workers, [warm["typical_s"] for warm in warm_ups[-1]], precision)
+            rounds = Rounds(workers, [warm["settled_s"] for warm in warm_ups[-1]], precision)
             for fraction in rounds.run(budget / len(feeds)):
                 yield Progress((index + fraction) / len(feeds), f"batch {feed.batch} {rounds.summary()}")
             results.append(rounds.result(feed.batch))

@@ -25,13 +25,14 @@ class Rounds:
 
     Args:
         workers: The baseline's, then the candidates'; warm.
-        typical: Seconds of one run of each.
+        seconds: Of one undisturbed run of each. Turns are made equally long by it: a scheduler that must share the CPU
+            interrupts longer turns more often, which would show as slower runs.
         precision: Half the width of a ratio's interval, relative to the ratio, that is narrow enough.
     """
 
-    def __init__(self, workers: Sequence[WorkerProcess], typical: Sequence[float], precision: float) -> None:
+    def __init__(self, workers: Sequence[WorkerProcess], seconds: Sequence[float], precision: float) -> None:
         self._workers = workers
-        self._runs = [max(1, min(_MOST_RUNS, round(_TURN_SECONDS / seconds))) for seconds in typical]
+        self._runs = [max(1, min(_MOST_RUNS, round(_TURN_SECONDS / run))) for run in seconds]
         self._precision = precision
         self._samples: list[list[list[int]]] = [[] for _ in workers]
         self._ratios: list[Speedup] = []

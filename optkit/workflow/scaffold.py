@@ -9,7 +9,11 @@ from optkit.core.errors import UsageError
 
 _RECIPE_FILES = ("recipe.yaml", "model.py", "train.py", "weights.safetensors")
 _DATA_FILES = ("dataset.yaml", "mnist.npz", "LICENSE")
-_DATA_IN_RECIPE = "../../calibration/mnist"
+# In the scaffold the data lies inside the recipe's folder. File → (what it says in the clone, what it says there).
+_MOVED = {
+    "recipe.yaml": ("../../calibration/mnist", "data"),
+    "train.py": ('HERE.parent.parent / "calibration" / "mnist"', 'HERE / "data"'),
+}
 
 
 def scaffold(folder: Path) -> list[Path]:
@@ -29,9 +33,9 @@ def scaffold(folder: Path) -> list[Path]:
             copy_file(data / name, folder / "data" / name)
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror}") from None
-    for name in ("recipe.yaml", "train.py"):
+    for name, (before, after) in _MOVED.items():
         text = (folder / name).read_text()
-        (folder / name).write_text(text.replace(_DATA_IN_RECIPE, "data").replace("recipes/mnist/", ""))
+        (folder / name).write_text(text.replace(before, after).replace("recipes/mnist/", ""))
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal, Self
 
 from optkit.core.passes import Host, Pass, Work
 from optkit.core.recipe import Tables, Target
+from optkit.core.schema import STRICT
 
-STRICT: dict[str, Any] = {"extra": "forbid", "strict": True, "use_attribute_docstrings": True}
 ONNX, DATASET = frozenset({"onnx"}), frozenset({"dataset"})
 
 

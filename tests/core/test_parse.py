@@ -34,7 +34,7 @@ def test_a_good_recipe_becomes_values(parse: Parse) -> None:
     assert recipe.model.inputs["image"].shape == ("batch", 1, 28, 28)
     assert recipe.model.dims == {"batch": Dim(1, 8, 64)}
     assert recipe.data["calibration"] == DataSpec("images", "train", 256)
-    assert recipe.metrics == (MetricUse("top1", Accuracy("logits"), "evaluation"),)
+    assert recipe.metrics == (MetricUse("top1", "accuracy", Accuracy("logits"), "evaluation"),)
     assert recipe.target == "onnxruntime-cpu"
     assert recipe.gates == {
         "top1": Gate(max_drop=0.01), "latency": Gate(min_speedup=1.5), "size": Gate(max_ratio=0.4),

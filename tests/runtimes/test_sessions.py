@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -139,3 +140,13 @@ def test_damaged_program(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.json").write_text(json.dumps({"interface": {"inputs": [], "outputs": [], "dims": {}}}))
     with pytest.raises(UsageError, match=r"model\.pt2 is missing, truncated"):
         RUNTIMES["torch"].open(tmp_path, 1)
+
+
+def test_an_idle_session_leaves_the_cpus_alone(tmp_path: Path) -> None:
+    session = RUNTIMES["onnxruntime"].open(_onnx(tmp_path), 2)
+    inputs = {"x": np.ones((256, 3), np.float32), "w": np.ones((3, 20000), np.float32)}
+    for _ in range(5):
+        session.run(inputs)
+    started = time.process_time()
+    time.sleep(0.2)
+    assert time.process_time() - started < 0.02  # a pool that spins on takes 0.05 s
