@@ -43,8 +43,9 @@ def command(
     verbose: bool,
 ) -> None:
     """Time MODELS in turns, each in its own process; the first is what the others are compared with."""
+    from optkit.cli.json_output import print_json
     from optkit.cli.tables import print_timings
-    from optkit.cli.view import follow, print_json
+    from optkit.cli.view import follow
     from optkit.workflow.measuring import bench
 
     results = follow(bench(models, store, threads, seconds, precision), verbose=verbose)

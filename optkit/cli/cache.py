@@ -28,7 +28,7 @@ def command() -> None:
 @json_option
 def list_entries(store: Path, *, as_json: bool) -> None:
     """List every cached step, the newest first."""
-    from optkit.cli.view import print_json
+    from optkit.cli.json_output import print_json
     from optkit.workflow.caching import entries
 
     found = entries(store)
@@ -47,7 +47,7 @@ def list_entries(store: Path, *, as_json: bool) -> None:
 @json_option
 def collect(days: float, store: Path, *, as_json: bool) -> None:
     """Forget old steps and remove what no remembered step made, crashed builds included."""
-    from optkit.cli.view import print_json
+    from optkit.cli.json_output import print_json
     from optkit.workflow.caching import collect as collect_garbage
 
     freed = collect_garbage(store, days)

@@ -25,8 +25,9 @@ Examples:
 @json_option
 def command(first: Path, second: Path, store: Path, *, as_json: bool) -> None:
     """Compare two models (structure, and outputs on made-up inputs) or two runs (what changed, and what it did)."""
+    from optkit.cli.json_output import print_json
     from optkit.cli.tables import print_differences
-    from optkit.cli.view import follow, print_json
+    from optkit.cli.view import follow
     from optkit.workflow.comparing import compare
 
     found = follow(compare(first, second, store))

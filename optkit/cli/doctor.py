@@ -23,7 +23,7 @@ Examples:
 @json_option
 def command(store: Path, *, as_json: bool) -> None:
     """Say what this machine has, what is missing and how to get it (exit 4 if something needed is absent)."""
-    from optkit.cli.view import print_json
+    from optkit.cli.json_output import print_json
     from optkit.core.errors import MissingDependency
     from optkit.workflow.doctor import diagnose
 

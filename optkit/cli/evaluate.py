@@ -46,8 +46,9 @@ def command(
     verbose: bool,
 ) -> None:
     """Score MODELS on data; all but the first are compared with the first, sample by sample."""
+    from optkit.cli.json_output import print_json
     from optkit.cli.tables import print_metrics
-    from optkit.cli.view import follow, print_json
+    from optkit.cli.view import follow
     from optkit.core.recipe import DataSpec
     from optkit.workflow.measuring import evaluate
 

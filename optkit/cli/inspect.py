@@ -24,8 +24,8 @@ Examples:
 @json_option
 def command(model: Path, *, as_json: bool) -> None:
     """Show inputs, outputs, operators, weights and quantization of MODEL (an .onnx file or an artifact folder)."""
+    from optkit.cli.json_output import print_json
     from optkit.cli.tables import print_inspection
-    from optkit.cli.view import print_json
     from optkit.workflow.inspecting import inspect
 
     found = inspect(model)

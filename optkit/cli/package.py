@@ -27,7 +27,7 @@ Examples:
 @json_option
 def command(run: Path, emitter: str, output: Path, options: tuple[str, ...], store: Path, *, as_json: bool) -> None:
     """Emit the approved candidates of RUN (an output folder of `optimize`); its verdicts are judged again."""
-    from optkit.cli.view import print_json
+    from optkit.cli.json_output import print_json
     from optkit.workflow.repackaging import repackage
 
     paths = repackage(run, emitter, output, options, store)

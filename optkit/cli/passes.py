@@ -23,7 +23,7 @@ Examples:
 @json_option
 def command(name: str | None, *, as_json: bool) -> None:
     """List passes, metrics, targets and serving runtimes, or the options of one of them."""
-    from optkit.cli.view import print_json
+    from optkit.cli.json_output import print_json
     from optkit.core.errors import UsageError
     from optkit.core.validate import did_you_mean
     from optkit.workflow.catalogue import catalogue

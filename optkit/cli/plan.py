@@ -30,7 +30,7 @@ Examples:
 @json_option
 def command(recipe: Path, explain: str | None, overrides: tuple[str, ...], store: Path, *, as_json: bool) -> None:
     """Show what `optkit optimize RECIPE` would run, without running it."""
-    from optkit.cli.view import print_json
+    from optkit.cli.json_output import print_json
     from optkit.workflow.plan import explain_step, plan
 
     steps = plan(recipe, store, overrides)

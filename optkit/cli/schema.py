@@ -16,7 +16,7 @@ In an editor with a YAML language server, start the recipe with:
 @click.argument("what", type=click.Choice(["recipe", "report"]), default="recipe")
 def command(what: str) -> None:
     """Print the JSON Schema of recipes (default) or of report.json."""
-    from optkit.cli.view import print_json
+    from optkit.cli.json_output import print_json
     from optkit.report.json_report import schema
     from optkit.workflow.schemas import recipe_schema
 

@@ -28,7 +28,8 @@ def command(folder: Path, *, as_json: bool, verbose: bool) -> None:
 
     The files must be those that were approved, and every answer the one that was recorded; else exit 6.
     """
-    from optkit.cli.view import follow, print_json
+    from optkit.cli.json_output import print_json
+    from optkit.cli.view import follow
     from optkit.workflow.verifying import verify
 
     results = follow(verify(folder), verbose=verbose)

@@ -62,11 +62,6 @@ def console(*, stderr: bool = False) -> Console:
     return plain if plain.is_terminal else Console(stderr=stderr, highlight=False, width=_NARROWEST_LOG)
 
 
-def print_json(value: object) -> None:
-    """Prints a value as indented JSON."""
-    sys.stdout.write(json.dumps(value, indent=1, sort_keys=True) + "\n")
-
-
 def _view(*, as_json: bool, verbose: bool) -> View:
     if as_json:
         return JsonLines()

@@ -54,7 +54,8 @@ def _run(job: dict[str, Any], progress: int) -> dict[str, Any]:
     except OSError as error:
         return _failure(error, f"{error.strerror or error}: {error.filename or ''}".removesuffix(": "), "")
     except Exception as error:  # noqa: BLE001  # a pass runs users' and third parties' code: any of it may raise
-        return _failure(error, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}", "")
+        first = str(error).strip().partition("\n")[0]
+        return _failure(error, f"{type(error).__name__}: {first}".removesuffix(": "), "")
     record = {"notes": work.notes, "seconds": time.perf_counter() - start, "peak_rss_bytes": _peak_rss()}
     return {"record": record}
 
@@ -69,8 +70,8 @@ def _load(path: str, config: dict[str, Any]) -> Pass:
 
 def _failure(error: BaseException, message: str, hint: str) -> dict[str, Any]:
     traceback.print_exception(error)  # into the log, for the repro folder
-    name = type(error).__name__
-    return {"error": name if name in ACROSS_PROCESSES else "StepFailed", "message": message, "hint": hint}
+    names = [kind.__name__ for kind in type(error).__mro__ if kind.__name__ in ACROSS_PROCESSES]
+    return {"error": [*names, "StepFailed"][0], "message": message, "hint": hint}
 
 
 def _reporter(descriptor: int) -> Any:  # noqa: ANN401  # Callable[[float, str], None], only for Work

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from optkit.core.passes import Pass
 
 _LOG_TAIL = 15
+_FULL = 1 << 16  # bytes free on a disk that is as good as full
 
 
 def run_pass(do: Pass, inputs: Mapping[str, Path], folder: Path, scratch: Path) -> Iterator[tuple[float, str]]:
@@ -62,7 +64,7 @@ def run_pass(do: Pass, inputs: Mapping[str, Path], folder: Path, scratch: Path) 
         watcher.join()
         process.wait()
     if not (folder / "result.json").exists():
-        raise StepFailed(_death(process.returncode), hint=log_tail(folder))
+        raise StepFailed(_death(process.returncode, folder), hint=log_tail(folder))
 
 
 def result_of(folder: Path) -> dict[str, Any]:
@@ -119,7 +121,9 @@ def _raised(result: Mapping[str, str]) -> OptkitError:
     return ACROSS_PROCESSES[result["error"]](result["message"], hint=result["hint"])
 
 
-def _death(code: int) -> str:
+def _death(code: int, folder: Path) -> str:
+    if shutil.disk_usage(folder).free < _FULL:  # then neither a result nor a traceback could be written
+        return f"the disk of {folder.parents[1]} is full"
     if code == -signal.SIGKILL:
         return "its process was killed (out of memory, most likely)"
     if code < 0:

@@ -65,13 +65,13 @@ class Store:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root = root.absolute()  # passes run in a folder of their own
         try:
             for name in ("objects", "actions", "scratch", "tmp", "locks"):
-                (root / name).mkdir(parents=True, exist_ok=True)
+                (self.root / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"the store {root} cannot be written: {error.strerror}", hint="give --store DIR") from None
-        self.digests = DigestCache(root / "files.sqlite")
+        self.digests = DigestCache(self.root / "files.sqlite")
 
     def object_path(self, digest: str) -> Path:
         """Returns where the object of that digest lives, whether or not it is there."""

@@ -38,3 +38,8 @@ def attribute_tensors(model: ir.Model) -> Iterator[tuple[str, ir.TensorProtocol]
                 yield label, attribute.as_tensor()
             elif attribute.type == ir.AttributeType.TENSORS:
                 yield from ((label, tensor) for tensor in attribute.as_tensors())
+
+
+def operator_count(model: ir.Model) -> int:
+    """Returns the number of nodes, subgraphs included, constants not."""
+    return sum(node.op_type != "Constant" for node in model.graph.all_nodes())

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from optkit.core.errors import OptkitError
+from optkit.core.lifetime import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -93,7 +94,7 @@ def serve(requests: TextIO, replies: TextIO) -> None:
 
 def main() -> None:
     """Serves on stdin and stdout; what a model prints goes to stderr instead, so that it cannot garble replies."""
-    _die_with_parent(int(sys.argv[1]))
+    die_with_parent(int(sys.argv[1]))
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     serve(sys.stdin, replies)
@@ -108,16 +109,6 @@ def _settled(samples: Sequence[int]) -> bool:
 
 def _median(samples: Sequence[int]) -> int:
     return sorted(samples)[len(samples) // 2]
-
-
-def _die_with_parent(parent: int) -> None:
-    import ctypes
-    import signal
-
-    set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the call
-        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optkit.core.interface import Interface, Tensor
-    from optkit.data import Dataset
+    from optkit.data.dataset import Dataset
     from optkit.runtimes.session import Session
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import UsageError
-from optkit.data import open_dataset
+from optkit.data.dataset import open_dataset
 from optkit.measure.feeding import batch_limit, to_model
 
 if TYPE_CHECKING:

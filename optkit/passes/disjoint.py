@@ -32,7 +32,7 @@ class Disjoint(Pass):
         Raises:
             UsageError: A sample stands in both.
         """
-        from optkit.data import open_dataset, sample_digests
+        from optkit.data.dataset import open_dataset, sample_digests
 
         first, second = (sample_digests(open_dataset(inputs[role])) for role in ("first", "second"))
         shared = set(first) & set(second)

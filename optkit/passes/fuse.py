@@ -7,15 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from optkit.core.passes import Host, Pass
-from optkit.graph.shapes import name_nodes, refresh_shapes
-from optkit.passes.onnx_step import operator_count
-from optkit.passes.rewriting import rewrite_checked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    import onnx_ir as ir
 
     from optkit.core.passes import Work
 
@@ -43,59 +38,9 @@ class Fuse(Pass):
 
     def run(self, inputs: Mapping[str, Path], work: Work) -> None:
         """Writes the fused graph, or the same one if it would have more nodes or compute something else."""
+        from optkit.graph.fusions import fused
+        from optkit.passes.rewriting import rewrite_checked
+
         work.progress(0.1, "fusing")
         for_ort = self.attention and (self.target or "").startswith("onnxruntime")
         rewrite_checked(inputs["model"], work, "fuse", partial(fused, for_ort=for_ort), self.tolerance)
-
-
-def fused(model: ir.Model, *, for_ort: bool) -> ir.Model:
-    """Returns the graph with onnxscript's general rules applied, and ONNX Runtime's fusions if `for_ort`."""
-    from onnxscript.rewriter import rewrite
-
-    model = rewrite(model)
-    if for_ort:
-        model = _for_ort(model)
-    name_nodes(model)
-    refresh_shapes(model)
-    return model
-
-
-def _for_ort(model: ir.Model) -> ir.Model:
-    """Returns the graph with the transformer fusions of ONNX Runtime, if they leave fewer nodes."""
-    from importlib import import_module
-
-    from onnxscript import optimizer
-    from onnxscript.rewriter import rewrite
-    from onnxscript.rewriter.ort_fusions import fused_matmul_rule_sets
-
-    candidate = model.clone()
-    refresh_shapes(candidate)
-    optimizer.optimize_ir(candidate)
-    for module, name in _FUSIONS:
-        getattr(import_module(f"onnxscript.rewriter.ort_fusions.{module}"), name)(candidate)
-    optimizer.optimize_ir(candidate)
-    candidate = rewrite(candidate, fused_matmul_rule_sets.fused_matmul_rule_sets())
-    return candidate if operator_count(candidate) < operator_count(model) else model
-
-
-# In the order of onnxscript's own `optimize_for_ort`, without its last step: `Attention` swallows the projections, and
-# no quantizer reaches into it, so that int8 would end up slower than the unfused graph.
-_FUSIONS = (
-    ("erfgelu", "fuse_erfgelu"),
-    ("rms_normalization", "fuse_rms_normalization"),
-    ("skip_normalization", "fuse_skip_layer_normalization"),
-    ("skip_normalization", "fuse_skip_rms_normalization"),
-    ("rotary_embedding", "fuse_rotary_embedding"),
-    ("cos_sin_cache", "fuse_cos_sin_cache"),
-    ("rotary_embedding", "fuse_partial_rotary_embedding"),
-    ("sdpa", "fuse_sdpa"),
-    ("gqa", "fuse_gqa"),
-    ("gqa_packed_qkv", "fuse_qkv_gqa"),
-    ("mha", "fuse_mha1"),
-    ("mha", "fuse_mha2"),
-    ("mha_scale", "fuse_mha_scale"),
-    ("mha_bias", "fuse_mha_bias"),
-    ("gelu", "fuse_gelu"),
-    ("bias_gelu", "fuse_bias_gelu"),
-    ("sdpa_via_mha", "replace_sdpa_by_mha"),
-)

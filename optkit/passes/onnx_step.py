@@ -77,8 +77,3 @@ def error_note(error: OutputError) -> dict[str, float | None]:
     values = asdict(error)
     del values["output"]
     return {key: value if math.isfinite(value) else None for key, value in values.items()}
-
-
-def operator_count(model: ir.Model) -> int:
-    """Returns the number of nodes, subgraphs included, constants not."""
-    return sum(node.op_type != "Constant" for node in model.graph.all_nodes())

@@ -36,7 +36,7 @@ class Predict(Pass):
 
     def run(self, inputs: Mapping[str, Path], work: Work) -> None:
         """Writes a predictions folder; see `optkit.measure.predictions` for its format."""
-        from optkit.data import open_dataset
+        from optkit.data.dataset import open_dataset
         from optkit.measure.predict import predict
         from optkit.runtimes import runtime_named
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import OptkitError, StepFailed
+from optkit.graph.walk import operator_count
 from optkit.measure.parity import check_parity
-from optkit.passes.onnx_step import move_artifact, open_runtime, operator_count, parity_note, read_model, write_model
+from optkit.passes.onnx_step import move_artifact, open_runtime, parity_note, read_model, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable

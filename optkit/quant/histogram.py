@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 BINS = 8192
 _HALF = BINS // 2
-_SMALLEST = 2.0**-149  # the smallest float32
+_SMALLEST = 2.0**-100  # below this all values are as good as zero; bins per unit must not overflow float32
 
 
 def _no_counts() -> NDArray[Any]:
@@ -30,7 +30,7 @@ class Histogram:
     Attributes:
         low: Smallest value seen.
         high: Largest value seen.
-        limit: Strictly above every magnitude seen.
+        limit: Strictly above every magnitude seen, and at least 2^-100.
         counts: int64, `BINS` of them.
     """
 
@@ -40,7 +40,7 @@ class Histogram:
     counts: NDArray[Any] = field(default_factory=_no_counts)
 
     def add(self, values: NDArray[Any]) -> None:
-        """Adds finite float values of any shape.
+        """Adds finite values of any shape, float32 or narrower.
 
         Raises:
             ValueError: A value is NaN or infinite.
@@ -54,8 +54,9 @@ class Histogram:
             raise ValueError("values are not finite")
         self.low, self.high = min(self.low, low), max(self.high, high)
         self._grow(max(-low, high))
-        # Scaling by a power of two is exact in any float format, and so is the floor.
-        index = np.floor(values.ravel() * values.dtype.type(_HALF / self.limit)).astype(np.intp)
+        # Scaling by a power of two is exact, and so is the floor.
+        scaled = values.ravel().astype(np.float32, copy=False) * np.float32(_HALF / self.limit)
+        index = np.floor(scaled).astype(np.intp)
         index += _HALF
         self.counts += np.bincount(index, minlength=BINS)
 

@@ -20,7 +20,7 @@ _INT8 = {
     "MatMulIntegerToFloat": "MatMul",
     "QGemm": "Gemm",
 }
-_FUSED = re.compile(r"^(Fused|Nhwc)")
+_FUSED = re.compile(r"^(Nhwc)?(Fused)?")
 _LINEAR = re.compile(r"^QLinear")
 _WORK = frozenset(
     {"Conv", "ConvTranspose", "MatMul", "Gemm", "Add", "Mul", "LSTM", "GRU", "AveragePool", "GlobalAveragePool",

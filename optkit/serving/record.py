@@ -53,7 +53,7 @@ def batch_sizes(model: Interface) -> list[int]:
 
 
 def _real(data: Path, model: Interface) -> Iterator[dict[str, Any]]:
-    from optkit.data import open_dataset
+    from optkit.data.dataset import open_dataset
     from optkit.measure.feeding import to_model
 
     for size in batch_sizes(model):

@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from optkit.core import lifetime
 from optkit.core.errors import VerifyFailed
 from optkit.serving.triton_client import TritonClient
 from optkit.serving.triton_entries import check_entries
@@ -90,7 +91,7 @@ def _launch(installation: Installation, repository: Path, log: Path, work: Path)
     name = f"optkit_{uuid.uuid4().hex}"
     http_port, grpc_port = _free_ports()
     command = [
-        *(sys.executable, "-I", str(Path(__file__).with_name("die_with_parent.py")), str(os.getpid())),
+        *(sys.executable, "-I", lifetime.__file__, str(os.getpid())),
         str(installation.binary),
         *("--id", name),
         *("--model-repository", str(repository)),

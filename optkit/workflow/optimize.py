@@ -70,16 +70,16 @@ def optimize(request: Request) -> Generator[Event, None, tuple[RunReport, Path]]
         OptkitError: The recipe is wrong, or a step failed.
     """
     tables = load_tables()
-    recipe = parse_recipe(request.recipe, tables, this_host(), request.overrides)
-    store = Store(request.store)
-    sources = recipe_sources(recipe, store.digests.file)
+    try:
+        recipe = parse_recipe(request.recipe, tables, this_host(), request.overrides)
+    except OptkitError:
+        if request.output is not None:
+            output.clear(request.output, tables.emitters)
+        raise
     folder = request.output or Path("out") / recipe.name
     output.prepare(folder, tables.emitters)
-    store.sweep()
-    execution = Execution(sources, store, Environment.here(this_host()), folder / output.REPRO)
-    run = _Run(recipe, folder, execution, request)
     try:
-        report = yield from run.events()
+        report = yield from _start(recipe, folder, request).events()
     except BaseException as error:
         output.discard(folder, tables.emitters)
         if isinstance(error, OptkitError):
@@ -97,6 +97,14 @@ def refusal(report: RunReport) -> str:
         if not verdict.accepted
     ]
     return "\n".join(["no candidate is approved; nothing was packaged:", *lines])
+
+
+def _start(recipe: Recipe, folder: Path, request: Request) -> _Run:
+    store = Store(request.store)
+    store.sweep()
+    sources = recipe_sources(recipe, store.digests.file)
+    execution = Execution(sources, store, Environment.here(this_host()), folder / output.REPRO)
+    return _Run(recipe, folder, execution, request)
 
 
 @dataclass(slots=True)

@@ -38,10 +38,16 @@ def prepare(folder: Path, emitters: Iterable[str]) -> None:
         raise UsageError(
             f"{folder} cannot be written: {error.strerror}", hint="choose another folder with -o"
         ) from None
-    for name in _OWN_FILES:
-        (folder / name).unlink(missing_ok=True)
-    remove_tree(folder / REPRO)
-    discard(folder, emitters)
+    clear(folder, emitters)
+
+
+def clear(folder: Path, emitters: Iterable[str]) -> None:
+    """Removes what an earlier run left in the folder, if it is a run's: it must not be taken for what comes now."""
+    if (folder / MARK).is_file():
+        for name in _OWN_FILES:
+            (folder / name).unlink(missing_ok=True)
+        remove_tree(folder / REPRO)
+        discard(folder, emitters)
 
 
 def discard(folder: Path, emitters: Iterable[str]) -> None:

@@ -75,7 +75,7 @@ def deployable_of(recipe: Recipe, approved: Approved, execution: Execution, name
 
 def _class_names(recipe: Recipe, execution: Execution) -> dict[str, tuple[str, ...]]:
     """Returns the labels of each output that an accuracy-like metric scores."""
-    from optkit.data import open_dataset
+    from optkit.data.dataset import open_dataset
 
     names: dict[str, tuple[str, ...]] = {}
     for use in recipe.metrics:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,12 @@ def _onnx_source(model: ModelSpec, folder: Path) -> Source:
     path = folder / str(model.onnx)
     files = {f"source/{path.name}": path}
     files |= {f"source/{name}": path.parent / name for name in external_files(path)}
-    document = {"file": f"source/{path.name}", "interface": to_json(declared_interface(model))}
+    document = {
+        "file": f"source/{path.name}",
+        "inputs": {name: asdict(spec) for name, spec in model.inputs.items()},
+        "outputs": list(model.outputs),
+        "dims": {name: asdict(dim) for name, dim in model.dims.items()},
+    }
     return Source("onnx-source", files, {MODEL_JSON: canonical_json(document)})
 
 

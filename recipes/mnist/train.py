@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
-from optkit.data import load_dataset
+from optkit.data.source import load_dataset
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parent.parent / "calibration" / "mnist"

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from optkit.core.errors import Problem, RecipeError
-from optkit.core.keys import Environment
 from optkit.core.parse import parse_recipe
-from optkit.core.passes import Host
 from optkit.core.recipe import Recipe
 from optkit.core.runner import Execution
 from optkit.core.sources import Source
-from optkit.core.store import Store
 from tests.core.sample_tables import TABLES
+
+if TYPE_CHECKING:
+    from optkit.core.keys import Environment
+    from optkit.core.passes import Host
+    from optkit.core.store import Store
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,3 +79,44 @@ def execution(
         return Execution({"model": source}, where, environment, tmp_path / "repro")
 
     return execution
+
+
+@pytest.fixture
+def alive() -> Callable[[int], bool]:
+    """Returns a function that tells whether a process runs; one that waits to be reaped does not."""
+
+    def alive(pid: int) -> bool:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+
+    return alive
+
+
+@pytest.fixture
+def vanishes(alive: Callable[[int], bool]) -> Callable[[int], bool]:
+    """Returns a function that waits until a process is gone; False if it stays."""
+    return lambda pid: waited_for(lambda: not alive(pid))
+
+
+def waited_for(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+    """Waits until a condition holds; False if it does not in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+@pytest.fixture
+def wait_for() -> Callable[[Callable[[], bool]], bool]:
+    """Returns a function that waits until a condition holds; False if it does not in time."""
+    return waited_for
+
+
+@pytest.fixture
+def open_files() -> Callable[[], int]:
+    """Returns a function that counts this process's open files."""
+    return lambda: len(list(Path("/proc/self/fd").iterdir()))

@@ -1,5 +1,6 @@
 """Small passes that really run in a child process, and misbehave in every way that real ones do."""
 
+# ruff: noqa: ARG002, T201  # every way to misbehave is called with the same arguments; prints are one of them
 from __future__ import annotations
 
 import os
@@ -8,13 +9,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from optkit.core.errors import MissingDependency, StepFailed, UsageError
+from optkit.core.errors import MissingDependency, Problem, RecipeError, StepFailed, UsageError
 from optkit.core.passes import Pass, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TEXT = "text.txt"
 
@@ -36,16 +39,18 @@ class TextPass(Pass):
 
 @dataclass(frozen=True)
 class Append(TextPass):
-    """Appends `suffix`, cut to `limit` letters; `log` gets a line for each run."""
+    """Appends `suffix`, cut to `limit` letters, in `seconds`; `log` gets a line for each run."""
 
     suffix: str = "!"
     limit: int = 100
     log: str = ""
+    seconds: float = 0.0
 
     def changed(self, text: str, work: Work) -> str:
         if self.log:
             with Path(self.log).open("a") as log:
                 log.write("ran\n")
+        time.sleep(self.seconds)
         work.progress(0.5, "half")
         work.notes["letters"] = len(text)
         return text + self.suffix[: self.limit]
@@ -90,13 +95,14 @@ class Sleep(TextPass):
         draft = Path(f"{self.pid_file}.part")
         draft.write_text(str(os.getpid()))
         draft.replace(self.pid_file)
+        work.progress(0.0, "asleep")
         time.sleep(self.seconds)
         return text
 
 
 How = Literal[
-    "raise", "raise-empty", "usage", "missing", "step", "memory", "real-memory", "no-space", "exit", "abort", "segv",
-    "kill", "sys-exit", "print", "fork", "spawn", "tmp", "close-pipe", "bad-notes",
+    "raise", "raise-empty", "usage", "recipe", "missing", "step", "memory", "real-memory", "no-space", "exit", "abort",
+    "segv", "kill", "sys-exit", "print", "fork", "spawn", "tmp", "close-pipe", "bad-notes",
 ]  # fmt: skip
 
 
@@ -119,6 +125,9 @@ class Misbehave(TextPass):
 
     def _usage(self, work: Work) -> None:
         raise UsageError("the factory takes no argument 'x'", hint="remove it")
+
+    def _recipe(self, work: Work) -> None:
+        raise RecipeError([Problem("dataset.yaml", 2, 3, "splits", "is missing")])
 
     def _missing(self, work: Work) -> None:
         raise MissingDependency("pillow is absent", hint="pip install 'optkit[images]'")
@@ -144,7 +153,7 @@ class Misbehave(TextPass):
         os.abort()
 
     def _segv(self, work: Work) -> None:
-        print("about to crash", flush=True)  # noqa: T201  # the log must hold it
+        print("about to crash", flush=True)  # the log must hold it
         os.kill(os.getpid(), signal.SIGSEGV)
 
     def _kill(self, work: Work) -> None:
@@ -154,19 +163,20 @@ class Misbehave(TextPass):
         sys.exit(0)
 
     def _print(self, work: Work) -> None:
-        print("noise on stdout")  # noqa: T201  # must not reach the parent's stdout
-        print("noise on stderr", file=sys.stderr)  # noqa: T201  # likewise
-        subprocess.run(["echo", "noise of a tool"], check=True)  # noqa: S607  # likewise
+        print("noise on stdout")  # must not reach the parent's stdout
+        print("noise on stderr", file=sys.stderr)  # likewise
+        subprocess.run(["/bin/echo", "noise of a tool"], check=True)  # likewise
 
     def _fork(self, work: Work) -> None:
         child = os.fork()  # it keeps every descriptor open, the progress pipe too
         if child == 0:
             time.sleep(60)
+            Path(self.pid_file).write_text("survived")
             os._exit(0)
         Path(self.pid_file).write_text(str(child))
 
     def _spawn(self, work: Work) -> None:
-        process = subprocess.Popen(["sleep", "60"])  # noqa: S607  # any long-running program will do
+        process = subprocess.Popen(["/bin/sleep", "60"])  # any long-running program will do
         Path(self.pid_file).write_text(str(process.pid))
         process.returncode = 0  # no warning that it still runs: leaving it is the point
 

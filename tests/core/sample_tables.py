@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from optkit.core.passes import Host, Pass, Work
 from optkit.core.recipe import Tables, Target
 from optkit.core.schema import STRICT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 ONNX, DATASET = frozenset({"onnx"}), frozenset({"dataset"})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -13,6 +13,9 @@ from optkit.core import interface
 from optkit.core.artifact import canonical_json, digest_bytes, digest_entries, digest_file, digest_tree
 from optkit.core.interface import Dim, Interface, Tensor, shape_at
 from optkit.core.sources import Source
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def write(root: Path, files: dict[str, str]) -> Path:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from optkit.core import digests
+from optkit.core import artifact, digests
 from optkit.core.artifact import digest_bytes
 from optkit.core.digests import DigestCache
 from optkit.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -31,14 +34,14 @@ def cache(tmp_path: Path) -> DigestCache:
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets a minute pass, so that files count as settled."""
     now = time.time
-    monkeypatch.setattr(digests.time, "time", lambda: now() + 60)
+    monkeypatch.setattr(time, "time", lambda: now() + 60)
 
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Lists the files whose bytes are read."""
     found: list[Path] = []
-    real = digests.digest_file
+    real = artifact.digest_file
 
     def counting(path: Path) -> str:
         found.append(path)
@@ -119,7 +122,7 @@ def test_a_database_of_another_shape_only_costs_time(cache: DigestCache, file: P
 def test_a_locked_database_only_costs_time(cache: DigestCache, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache.file(file)
     connect = sqlite3.connect
-    monkeypatch.setattr(digests.sqlite3, "connect", lambda path, timeout: connect(path, timeout=timeout / 100))
+    monkeypatch.setattr(sqlite3, "connect", lambda path, timeout: connect(path, timeout=timeout / 100))
     owner = connect(cache.path)
     owner.execute("BEGIN EXCLUSIVE")
     try:

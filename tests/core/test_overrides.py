@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from optkit.core import yaml
 from optkit.core.errors import UsageError
 from optkit.core.overrides import apply_override, step_name
-from optkit.core.yaml import Document
+
+if TYPE_CHECKING:
+    from optkit.core.yaml import Document
 
 TEXT = """\
 name: digits
@@ -103,7 +105,10 @@ def test_a_section_that_only_an_override_names_is_placed_there() -> None:
         ("steps.zzz.x=1", "--set steps.zzz.x=1: no step 'zzz'\none of broken, export, gpu, number, quantize, simplify"),
         ("steps.broken.x=1", None),
         ("steps.number.x=1", "--set steps.number.x=1: steps[5].quantize is a value, not a section"),
-        ("steps.quantize=3", "--set steps.quantize=3: name a step's option\nfor example --set steps.quantize.ranges=kl"),
+        (
+            "steps.quantize=3",
+            "--set steps.quantize=3: name a step's option\nfor example --set steps.quantize.ranges=kl",
+        ),
         ("name=[1", None),
     ],
 )
@@ -113,7 +118,9 @@ def test_an_override_that_leads_nowhere_says_so(text: str, message: str | None) 
     assert message is None or str(caught.value) == message
 
 
-@pytest.mark.parametrize("steps", ["", "steps: 3", "steps: {quantize: {}}", "steps: []", "steps: [3, [x], {id: 3, q: }]"])
+@pytest.mark.parametrize(
+    "steps", ["", "steps: 3", "steps: {quantize: {}}", "steps: []", "steps: [3, [x], {id: 3, q: }]"]
+)
 def test_steps_of_another_shape_are_refused_without_a_crash(steps: str) -> None:
     with pytest.raises(UsageError):
         apply_override(yaml.parse(f"name: x\n{steps}", "r.yaml"), "steps.quantize.ranges=kl")

@@ -1,11 +1,12 @@
 """The store: whole objects or none, whatever happens in between."""
 
+# ruff: noqa: E501  # whole lines, as a user sees them
 from __future__ import annotations
 
 import json
 import os
 import stat
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +15,9 @@ from optkit.core.copying import copy_tree
 from optkit.core.errors import StepFailed, UsageError
 from optkit.core.sources import Source
 from optkit.core.store import Action, DamagedObject, Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEY = "ab" * 32
 

@@ -1,12 +1,12 @@
 """YAML as recipes and manifests are read: plain values, each with its place, and nothing that hurts."""
 
+# ruff: noqa: E501  # whole lines, as a user sees them
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import math
 import re
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml as pyyaml
@@ -16,6 +16,9 @@ from hypothesis import strategies as st
 from optkit.core import yaml
 from optkit.core.errors import RecipeError
 from optkit.core.yaml import Mark
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 9)
@@ -139,8 +142,7 @@ def test_an_alias_repeats_the_value() -> None:
         ("x: {? {a: 1} : 2}", "r.yaml:1:7  x  a key should be a word"),
         (
             "a: !!python/object/apply:os.system [ls]",
-            "r.yaml:1:4  a  the tag tag:yaml.org,2002:python/object/apply:os.system is not allowed"
-            "  (write the plain value)",
+            "r.yaml:1:4  a  the tag tag:yaml.org,2002:python/object/apply:os.system is not allowed  (write the plain value)",
         ),
         (
             "a: !!binary aGk=",
@@ -280,7 +282,7 @@ scalars = (
     | st.integers(-(10**28), 10**28)
     | st.floats(allow_nan=False)
     | words
-    | st.dates().map(datetime.date.isoformat)
+    | st.dates().map(dt.date.isoformat)
 )
 plain_data = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=4), max_leaves=12
@@ -288,16 +290,16 @@ plain_data = st.recursive(
 
 
 @given(data=plain_data, flow=st.sampled_from([True, False, None]), unicode=st.booleans())
-def test_what_means_the_same_in_both_versions_survives_a_round_trip(data: Any, *, flow: bool, unicode: bool) -> None:
+def test_what_means_the_same_in_both_versions_survives_a_round_trip(data: object, *, flow: bool, unicode: bool) -> None:
     text = pyyaml.safe_dump(data, default_flow_style=flow, allow_unicode=unicode)
     document = yaml.parse(text, "r.yaml")
     assert not document.problems
     assert document.data == data
 
 
-@given(text=st.text(st.characters(exclude_categories=("Cs",)), max_size=60))
+@given(text=st.text(max_size=60))
 def test_any_text_gives_data_or_a_recipe_error(text: str) -> None:
     try:
         yaml.parse(text, "r.yaml")
     except RecipeError as error:
-        assert error.problems
+        assert error.problems  # noqa: PT017  # either may come

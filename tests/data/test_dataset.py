@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from optkit.core.artifact import digest_file
 from optkit.core.errors import UsageError
-from optkit.data import Dataset, dataset_source, load_dataset, open_dataset, sample_digests
-from optkit.data.dataset import choose_rows
+from optkit.data.dataset import Dataset, choose_rows, open_dataset, sample_digests
 from optkit.data.manifest import FilePin, Labels, Manifest, ReaderChoice
 from optkit.data.preprocessing import Preprocessing
 from optkit.data.readers import Npz
 from optkit.data.selection import select
+from optkit.data.source import dataset_source, load_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from optkit.core.errors import RecipeError, UsageError
-from optkit.data import load_manifest
 from optkit.data.checks import is_contained
+from optkit.data.manifest import load_manifest
 from optkit.data.readers import Csv
 
 if TYPE_CHECKING:

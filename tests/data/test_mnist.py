@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from optkit.data import load_dataset, sample_digests
+from optkit.data.dataset import sample_digests
+from optkit.data.source import load_dataset
 
 MNIST = Path(__file__).parents[2] / "calibration" / "mnist"
 SIZES = {"train": 3500, "calibration": 500, "test": 1000}

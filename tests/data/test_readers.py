@@ -9,9 +9,9 @@ from PIL import Image
 from pyarrow import parquet
 
 from optkit.core.errors import UsageError
-from optkit.data import load_dataset
 from optkit.data.readers import npz, table
 from optkit.data.readers import parquet as parquet_reader
+from optkit.data.source import load_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ import pytest
 
 from optkit.core.artifact import digest_entries, digest_file
 from optkit.core.errors import UsageError
-from optkit.data import dataset_source
+from optkit.data.source import dataset_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 def linear(*, op: str = "MatMul", domain: str = "", opset: int = 13, batch: str | int | None = "N") -> onnx.ModelProto:

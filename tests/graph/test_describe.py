@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import onnx
 import onnx_ir as ir
@@ -10,6 +10,9 @@ from onnx import TensorProto, helper
 from optkit.core.errors import UsageError
 from optkit.core.interface import Dim, Interface, Tensor
 from optkit.graph.describe import apply_interface, check_interface, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Shape = list[str | int | None]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 import onnxruntime
 from onnx import TensorProto, helper
@@ -11,7 +12,9 @@ def model() -> ir.Model:
     """Returns (a - b, a - b, a): one value twice, and one that is an input."""
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N"]) for name in ("a", "b", "c")]
     graph = helper.make_graph([helper.make_node("Sub", ["a", "b"], ["c"])], "g", ends[:2], [ends[2], ends[2], ends[0]])
-    return ir.serde.deserialize_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    return ir.serde.deserialize_model(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    )
 
 
 def names(model: ir.Model) -> tuple[list[str | None], list[str | None]]:
@@ -23,9 +26,7 @@ def test_names_go_by_position_and_never_clash() -> None:
     assert set_ends(made, ["c", "a"], ["b", "d", "e"]) == ""
     assert names(made) == (["c", "a"], ["b", "d", "e"])
     session = onnxruntime.InferenceSession(ir.serde.serialize_model(made).SerializeToString())
-    import numpy as np
-
-    results = session.run(None, {"c": np.float32([5]), "a": np.float32([3])})
+    results = session.run(None, {"c": np.array([5], np.float32), "a": np.array([3], np.float32)})
     assert [float(result[0]) for result in results] == [2, 2, 5]
 
 

