@@ -122,8 +122,8 @@ class Live:
         """Moves the bar or prints a finished line."""
         if isinstance(event, StepStarted | StepProgress):
             self._advance(event)
-        elif isinstance(event, StepFinished) and event.step in self.tasks:
-            self.progress.remove_task(self.tasks.pop(event.step))
+        if isinstance(event, StepFinished) or (isinstance(event, StepProgress) and event.fraction >= 1.0):
+            self._end(event.step)
         text = describe(event)
         if text and not isinstance(event, StepStarted):
             self.progress.console.print(_coloured(event, text), soft_wrap=True)
@@ -131,6 +131,10 @@ class Live:
     def close(self) -> None:
         """Removes the bar."""
         self.progress.stop()
+
+    def _end(self, step: str) -> None:
+        if step in self.tasks:
+            self.progress.remove_task(self.tasks.pop(step))
 
     def _advance(self, event: StepStarted | StepProgress) -> None:
         if event.step not in self.tasks:

@@ -37,11 +37,6 @@ def main() -> None:
     draft.replace(folder / "result.json")  # on a full disk there is no result, rather than half of one
 
 
-def pass_path(do: Pass) -> str:
-    """Returns where a child finds the class of a pass: `module:name`."""
-    return f"{type(do).__module__}:{type(do).__qualname__}"
-
-
 def _run(job: dict[str, Any], progress: int) -> dict[str, Any]:
     start = time.perf_counter()
     work = Work(Path(job["out"]), Path(job["scratch"]), on_progress=_reporter(progress))

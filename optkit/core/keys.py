@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optkit.core.artifact import canonical_json, digest_bytes, digest_entries, digest_file
+from optkit.core.passes import pass_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +49,7 @@ def key_parts(step: Step, inputs: Mapping[str, str], environment: Environment) -
     """
     do = step.do
     parts: dict[str, Any] = {
-        "pass": f"{type(do).__module__}:{type(do).__qualname__}",
+        "pass": pass_path(do),
         "version": do.version,
         "code": environment.code,
         "python": platform.python_version(),

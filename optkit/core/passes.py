@@ -92,3 +92,8 @@ class Pass(ABC):
     def config(self) -> dict[str, Any]:
         """Returns the fields as JSON types."""
         return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]  # tuples become lists
+
+
+def pass_path(do: Pass) -> str:
+    """Returns where a child finds the class of a pass: `module:name`."""
+    return f"{type(do).__module__}:{type(do).__qualname__}"

@@ -12,8 +12,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from optkit.core.child import pass_path
 from optkit.core.errors import ACROSS_PROCESSES, OptkitError, StepFailed
+from optkit.core.passes import pass_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

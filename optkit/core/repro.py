@@ -6,9 +6,9 @@ import json
 import platform
 from typing import TYPE_CHECKING
 
-from optkit.core.child import pass_path
 from optkit.core.copying import copy_file, copy_tree, remove_tree
 from optkit.core.keys import installed_version
+from optkit.core.passes import pass_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

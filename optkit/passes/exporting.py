@@ -18,7 +18,7 @@ from optkit.graph.shapes import refresh_shapes
 from optkit.measure.feeding import made_up_inputs
 from optkit.measure.parity import check_parity
 from optkit.passes.capture import STRATEGIES, Job, Unfit, capture_program, strategies
-from optkit.passes.observed import observe_outputs, shape_conflict
+from optkit.passes.observed import observe_outputs, refuse_nan, shape_conflict
 from optkit.passes.onnx_step import move_artifact, open_runtime, parity_note, write_model
 from optkit.runtimes.torch_model import PROGRAM_FILE, load_module, load_program
 from optkit.runtimes.user_code import CODE
@@ -95,15 +95,8 @@ def _accept(model: ir.Model, folder: Path, interface: Interface, out: Path, tole
 
 def _checked(folder: Path, interface: Interface) -> Interface:
     """Runs the model once in PyTorch, and returns its interface with every output named."""
-    import numpy as np
-
     results = open_runtime("torch", folder).run(made_up_inputs(interface, interface.sizes("opt"), seed=0))
-    for name, array in results.items():
-        if array.dtype.kind == "f" and np.isnan(array).any():
-            raise StepFailed(
-                f"output '{name}' holds NaN in PyTorch already, on made-up inputs",
-                hint="check the weights; declare the `range` of inputs that must not be arbitrary",
-            )
+    refuse_nan(results, "PyTorch")
     if interface.outputs:
         return interface
     outputs = tuple(Tensor(name, array.dtype.name, (BATCH, "...")) for name, array in results.items())

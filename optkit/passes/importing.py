@@ -15,7 +15,7 @@ from optkit.graph.save import save_model
 from optkit.graph.session import open_graph
 from optkit.graph.shapes import name_nodes
 from optkit.measure.feeding import made_up_inputs
-from optkit.passes.observed import observe_outputs
+from optkit.passes.observed import observe_outputs, refuse_nan
 from optkit.passes.onnx_step import move_artifact, open_runtime, write_model
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def import_onnx(folder: Path, work: Work) -> None:
 
     Raises:
         UsageError: As `ImportOnnx.run` says.
+        StepFailed: An output holds NaN.
     """
     said = json.loads((folder / MODEL_JSON).read_text())
     model = load_model(folder / said["file"])
@@ -47,7 +48,9 @@ def import_onnx(folder: Path, work: Work) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     _trial(model, interface, scratch, str(said["file"]))
     work.progress(0.6, "running the model")
-    interface = _with_sizes(open_runtime("onnxruntime", scratch), interface, set(said.get("dims") or ()))
+    session = open_runtime("onnxruntime", scratch)
+    interface = _with_sizes(session, interface, set(said.get("dims") or ()))
+    refuse_nan(session.run(made_up_inputs(interface, interface.sizes("opt"), seed=0)), "ONNX Runtime")
     write_model(model, interface, scratch)
     move_artifact(scratch, work.out)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from optkit.core.errors import StepFailed
 from optkit.core.interface import Interface, Tensor
 from optkit.measure.feeding import made_up_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from optkit.runtimes import Session
 
@@ -42,6 +45,22 @@ def observe_outputs(session: Session, interface: Interface) -> Interface:
         shape = _named(name, axes, declared.get(name, ()), interface)
         outputs.append(Tensor(name, array.dtype.name, shape))
     return replace(interface, outputs=tuple(outputs))
+
+
+def refuse_nan(outputs: Mapping[str, NDArray[Any]], where: str) -> None:
+    """Checks what a model gave for made-up inputs, before anything is built on it.
+
+    Raises:
+        StepFailed: An output holds NaN; `where` tells in what.
+    """
+    import numpy as np
+
+    for name, array in outputs.items():
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            raise StepFailed(
+                f"output '{name}' holds NaN in {where} already, on made-up inputs",
+                hint="check the weights; declare the `range` of inputs that must not be arbitrary",
+            )
 
 
 def shape_conflict(declared: Tensor, observed: Tensor) -> str:

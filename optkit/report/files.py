@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MAX_BYTES = 256 << 20
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 def write_text(path: Path, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from optkit.core.errors import UsageError
 from optkit.core.gates import Estimate
 from optkit.core.linking import DATA, MODEL
 from optkit.core.recipe import Step
@@ -74,7 +75,10 @@ def _score(recipe: Recipe, use: MetricUse, baseline: Subject, candidate: Subject
 
     names = [prediction_step(recipe, subject, use.data).name for subject in (baseline, candidate)]
     before, after = (read_predictions(execution.path(name)) for name in names)
-    result = compare(use.name, use.metric, before, after)
+    try:
+        result = compare(use.name, use.metric, before, after)
+    except UsageError as error:
+        raise UsageError(f"metrics.{use.name}: {error.message}", hint=error.hint) from None
     relative = not use.metric.needs_labels
     return MetricResult(
         name=use.name,

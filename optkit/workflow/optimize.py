@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from optkit.core import gates
 from optkit.core.artifact import digest_file
-from optkit.core.errors import GateFailed, OptkitError
+from optkit.core.errors import GateFailed, OptkitError, UsageError
 from optkit.core.events import Event, Judged, Note
 from optkit.core.keys import Environment
 from optkit.core.linking import DATA
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from optkit.core.events import StepFinished
     from optkit.core.gates import Approved
     from optkit.core.recipe import Recipe
+    from optkit.core.results import MetricResult
     from optkit.workflow.timing import Timings
 
 SEED = 0
@@ -83,7 +85,8 @@ def optimize(request: Request) -> Generator[Event, None, tuple[RunReport, Path]]
     except BaseException as error:
         output.discard(folder, tables.emitters)
         if isinstance(error, OptkitError):
-            reporting.write_failure(recipe.name, error, folder)
+            with suppress(OptkitError):  # the full disk that ended the run
+                reporting.write_failure(recipe.name, error, folder)
         raise
     return report, folder
 
@@ -128,11 +131,13 @@ class _Run:
         candidates = [Subject(name, name, self._target_runtime(name)) for name in self.recipe.leaves]
         for subject in (baseline, *candidates):
             yield from evaluation.predict(self.recipe, subject, self.execution)
+        # Before the timing: a metric that does not fit should not cost a measurement.
+        scores = [evaluation.score(self.recipe, baseline, candidate, self.execution) for candidate in candidates]
         timings = yield from timing.measure(self.recipe, baseline, candidates, self.execution)
         results: list[CandidateResult] = []
         approved: list[Approved] = []
-        for candidate in candidates:
-            result = yield from self._candidate(baseline, candidate, timings)
+        for candidate, metrics in zip(candidates, scores, strict=True):
+            result = yield from self._candidate(candidate, metrics, timings)
             results.append(result)
             approved += self._approve(result)
         packages = yield from packaging.package(self.recipe, approved, self.execution, self.folder)
@@ -149,6 +154,13 @@ class _Run:
         from optkit.passes.disjoint import Disjoint
 
         judged = {use.data for use in self.recipe.metrics}
+        for name in sorted(judged):
+            for step in self.recipe.steps:
+                if DATA + name in step.inputs.values():
+                    raise UsageError(
+                        f"data.{name} is what {step.name} chooses by, and what a metric judges on",
+                        hint="give the metric data of its own",
+                    )
         chosen_by = [name for name in self.recipe.data if name not in judged]
         for first in chosen_by:
             for second in sorted(judged):
@@ -163,9 +175,8 @@ class _Run:
         return TARGETS[self.recipe.targets[name]].runtime
 
     def _candidate(
-        self, baseline: Subject, candidate: Subject, timings: Timings
+        self, candidate: Subject, metrics: list[MetricResult], timings: Timings
     ) -> Generator[Event, None, CandidateResult]:
-        metrics = evaluation.score(self.recipe, baseline, candidate, self.execution)
         size = packaging.model_bytes(self.execution.path(candidate.reference))
         ratio = size / packaging.model_bytes(self.execution.path(self.recipe.reference))
         judged = verdicts(

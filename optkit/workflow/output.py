@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from optkit.core.copying import remove_tree
 from optkit.core.errors import UsageError
-from optkit.report.files import write_text
+from optkit.report.files import disk_error, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,18 +27,17 @@ def prepare(folder: Path, emitters: Iterable[str]) -> None:
 
     Raises:
         UsageError: It cannot be written, or holds things that are not ours.
+        StepFailed: The disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         names = {path.name for path in folder.iterdir()}
         if names and MARK not in names:
             raise UsageError(f"{folder} is not empty and is not an earlier run", hint="choose another folder with -o")
+        clear(folder, emitters)
         (folder / MARK).write_text("optkit writes this folder anew at every run\n")
     except OSError as error:
-        raise UsageError(
-            f"{folder} cannot be written: {error.strerror}", hint="choose another folder with -o"
-        ) from None
-    clear(folder, emitters)
+        raise disk_error(folder, error) from None
 
 
 def clear(folder: Path, emitters: Iterable[str]) -> None:
@@ -59,13 +58,20 @@ def discard(folder: Path, emitters: Iterable[str]) -> None:
 
 @contextmanager
 def appearing(target: Path) -> Iterator[Path]:
-    """Gives a folder that becomes `target` in one step if all goes well, and vanishes if not."""
+    """Gives a folder that becomes `target` in one step if all goes well, and vanishes if not.
+
+    Raises:
+        UsageError: It cannot be written.
+        StepFailed: The disk is full.
+    """
     draft = target.parent / f".partial-{target.name}"
     remove_tree(draft)
-    draft.mkdir(parents=True)
     try:
+        draft.mkdir(parents=True)
         yield draft
         draft.rename(target)
+    except OSError as error:
+        raise disk_error(target, error) from None
     finally:
         remove_tree(draft)
 

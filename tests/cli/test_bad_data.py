@@ -33,15 +33,15 @@ def changed(arrays: Arrays, name: str, value: object, *, dtype: str | None = Non
 
 GOOD = data(seed=3, count=40)
 CALIBRATION = {
-    "no samples": ({name: array[:0] for name, array in GOOD.items()}, "data.calibration holds no samples"),
+    "no samples": ({name: array[:0] for name, array in GOOD.items()}, "calibration.npz: holds no samples"),
     "too few samples": (
         {name: array[:4] for name, array in GOOD.items()},
         "quantize: the calibration data holds 4 samples; at least 8 are needed",
     ),
     "another input": ({"y": GOOD["x"]}, "quantize: the model needs 'x', which the dataset does not offer"),
     "another width": ({"x": GOOD["x"][:, :5]}, "input 'x' has shape [8, 5], the model wants [batch, 8]"),
-    "numbers that do not fit": ({"x": GOOD["x"].astype(np.float64)}, "input 'x' is float64, the model wants float32"),
-    "nan": (changed(GOOD, "x", np.nan), "quantize: calibration sample 2: input 'x' holds NaN or infinity"),
+    "numbers that do not fit": ({"x": GOOD["x"] / np.float64(3)}, "input 'x' is float64, the model wants float32"),
+    "nan": (changed(GOOD, "x", np.nan), "calibration.npz, row 2, input `x`: holds NaN"),
     "infinity": (changed(GOOD, "x", -np.inf), "quantize: calibration sample 2: input 'x' holds NaN or infinity"),
     "rows that differ": ({"x": GOOD["x"], "labels": GOOD["labels"][:7]}, "the numbers of rows differ: x 40, labels 7"),
 }
@@ -59,11 +59,11 @@ def test_more_samples_are_asked_for_than_there_are(attempt: Attempt, project: Pr
 
 
 EVALUATION = {
-    "a label above the classes": (changed(GOOD, "labels", 9), "sample 2: the label 9 is not among the 4 classes"),
-    "a label below the classes": (changed(GOOD, "labels", -1), "sample 2: the label -1 is not among the 4 classes"),
-    "a label between classes": (changed(GOOD, "labels", 0.5, dtype="f4"), "label"),
+    "a label above the classes": (changed(GOOD, "labels", 9), "metrics.top1: label 9 of sample 2 is out of range: the model has 4 classes (0 to 3)"),
+    "a label below the classes": (changed(GOOD, "labels", -1), "metrics.top1: label -1 of sample 2 is out of range: the model has 4 classes (0 to 3)"),
+    "a label between classes": (changed(GOOD, "labels", 0.5, dtype="f4"), "accuracy needs one whole number per sample as its label"),
     "no labels": ({"x": GOOD["x"]}, "needs labels, and the dataset has none"),
-    "labels that are no classes": ({**GOOD, "labels": GOOD["x"]}, "label"),
+    "labels that are no classes": ({**GOOD, "labels": GOOD["x"]}, "accuracy needs one whole number per sample as its label"),
     "no samples": ({name: array[:0] for name, array in GOOD.items()}, "holds no samples"),
 }
 
@@ -75,10 +75,10 @@ def test_evaluation_data_that_does_not_fit(arrays: Arrays, expected: str, attemp
 
 
 METRICS = {
-    "an output that is not there": ("{kind: accuracy, output: logit}", "no output"),
+    "an output that is not there": ("{kind: accuracy, output: logit}", "the model has no output logit"),
     "more places than classes": ("{kind: accuracy, output: logits, k: 5}", "k is 5, but output 'logits' has 4 classes"),
-    "four numbers for one": ("{kind: correlation, output: logits}", "logits"),
-    "labels of another shape": ("{kind: mse, output: logits}", "logits"),
+    "four numbers for one": ("{kind: correlation, output: logits}", "metrics.top1: correlation needs one number per sample in output 'logits'"),
+    "labels of another shape": ("{kind: mse, output: logits}", "metrics.top1: output 'logits' has shape (4,) per sample, the label has ()"),
 }
 
 
@@ -109,6 +109,11 @@ def test_calibration_and_evaluation_with_the_same_name(attempt: Attempt, project
     said = attempt(project, 2)
     assert "data.calibration and data.evaluation share 200 of their samples" in said
     assert "give each its own split" in said
+
+
+def test_a_metric_that_judges_on_calibration_data(attempt: Attempt, project: Project) -> None:
+    project.edit(("output: logits}", "output: logits, data: calibration}"))
+    assert "data.calibration is what quantize chooses by, and what a metric judges on" in attempt(project, 2)
 
 
 def test_calibration_and_evaluation_with_the_same_content(attempt: Attempt, project: Project) -> None:
@@ -161,10 +166,10 @@ def test_a_split_that_is_not_there(attempt: Attempt, project: Project) -> None:
 
 def test_data_that_is_not_what_the_manifest_says(attempt: Attempt, project: Project) -> None:
     with_splits(project, "first", "second")
-    project.edit(("evaluation.npz: {}", f"evaluation.npz: {{sha256: {'0' * 64}}}"), file="dataset.yaml")
+    project.edit(("evaluation.npz: {}", f"evaluation.npz: {{sha256: {'f' * 64}}}"), file="dataset.yaml")
     said = attempt(project, 2)
     assert "evaluation.npz: its sha256 is not the one in dataset.yaml" in said
-    assert f"expected {'0' * 64}" in said
+    assert f"expected {'f' * 64}" in said
 
 
 def test_a_mistake_in_a_manifest_is_shown_at_its_place(attempt: Attempt, project: Project) -> None:
