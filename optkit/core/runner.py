@@ -72,7 +72,14 @@ class Execution:
     def key_parts(self, step: Step) -> dict[str, Any]:
         """Returns what the step's key is made of; its inputs must be known."""
         inputs = {role: self.digest(reference) for role, reference in step.inputs.items()}
-        return key_parts(step, inputs, self.environment)
+        known = {role: self.sources[reference] for role, reference in step.inputs.items() if reference in self.sources}
+        # The digests say all; this lets `plan --explain` say it in the user's words.
+        about = {
+            f"{role} {name}": value
+            for role, source in known.items()
+            for name, value in source.about(self.store.digests.file).items()
+        }
+        return key_parts(step, inputs, self.environment) | about
 
     def materialise(self, reference: str) -> Iterator[Event]:
         """Makes sure that a source or result is in the store with its bytes intact; rebuilds it if not."""

@@ -46,7 +46,8 @@ def dataset_source(path: Path, split: str | None, samples: int | None, digest_fi
         found = _expanded(root, name)
         _check_pin(root / name, name, found, manifest.files[name].sha256, digest_file)
         files |= found
-    return Source("dataset", files, {SELECTION: to_bytes(selection)})
+    facts = {"split": split, "samples": samples}
+    return Source("dataset", files, {SELECTION: to_bytes(selection)}, facts)
 
 
 def load_dataset(path: Path, split: str | None = None, samples: int | None = None) -> Dataset:

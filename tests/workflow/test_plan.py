@@ -81,8 +81,8 @@ def test_a_changed_file_of_the_model_is_named(recipe: Path, tmp_path: Path) -> N
     store = Store(tmp_path / "store")
     pretend_export_ran(recipe, store)
     (tmp_path / "model.py").write_text("def build(): return 1\n")
-    (line,) = explain_step(plan(recipe, store.root), "export")
-    assert line.startswith("input model: ")
+    line = explain_step(plan(recipe, store.root), "export")[-1]
+    assert line.startswith("model code/model.py: ")
 
 
 def test_an_unknown_step_has_a_near_miss(recipe: Path, tmp_path: Path) -> None:
