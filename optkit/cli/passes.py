@@ -47,5 +47,6 @@ def command(name: str | None, *, as_json: bool) -> None:
 def _show(name: str, details: Mapping[str, Any], *, options: bool) -> None:
     click.echo(f"  {name:18} {details['description']}")
     if options:
+        width = max((18, *map(len, details["options"])))
         for option, text in details["options"].items():
-            click.echo(f"    {option:18} {text}")
+            click.echo(f"    {option:{width}} {text}")

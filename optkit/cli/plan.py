@@ -49,8 +49,8 @@ def command(recipe: Path, explain: str | None, overrides: tuple[str, ...], store
 def _show(steps: Sequence[PlannedStep]) -> None:
     for step in steps:
         colour = {"cached": "green", "build": "yellow", "depends": "yellow"}[step.state]
-        state = click.style(f"{step.state:8}", fg=colour)
-        click.echo(f"{step.name:16} {state} {_earlier(step)}".rstrip())
+        state = click.style(step.state, fg=colour)
+        click.echo(f"{step.name:16} {state}{'':{8 - len(step.state)}} {_earlier(step)}".rstrip())
         for line in step.why:
             click.echo(f"{'':16} {line}")
     disk = sum(step.bytes or 0 for step in steps if step.state != "cached")

@@ -37,7 +37,7 @@ def command(folder: Path, *, as_json: bool, verbose: bool) -> None:
         print_json({package: [asdict(check) for check in checks] for package, checks in results.items()})
         return
     for package, checks in results.items():
-        protocols = sorted({check.protocol for check in checks})
+        protocols = sorted({check.protocol.partition(",")[0] for check in checks})
         worst = max(check.max_abs for check in checks)
         click.secho(f"{package}: {len(checks)} answers as recorded", fg="green", nl=False)
         click.echo(f" over {', '.join(protocols)}; largest error {worst:.2g}")

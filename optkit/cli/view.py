@@ -175,9 +175,9 @@ def _coloured(event: Event, text: str) -> str:
             return f"[dim]{escape(text)}[/dim]"
         case Judged(status="passed") | Packaged() | StepFinished():
             return f"[green]✓[/green] {escape(text)}"
-        case Judged():
+        case Judged(status="failed"):
             return f"[red]✗[/red] {escape(text)}"
-        case ObjectDamaged() | StepWaiting() | Note():
+        case Judged() | ObjectDamaged() | StepWaiting() | Note():
             return f"[yellow]![/yellow] {escape(text)}"
         case _:
             return escape(text)

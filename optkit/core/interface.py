@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from optkit.core.schema import STRICT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 BATCH = "batch"
+REST = "..."
+"""At the end of a shape: any further axes."""
 MODEL_JSON = "model.json"
 
 
@@ -71,6 +73,12 @@ class Interface:
 def shape_at(tensor: Tensor, sizes: Mapping[str, int]) -> tuple[int, ...]:
     """Returns the concrete shape of `tensor` when each dynamic dimension has the given size."""
     return tuple(size if isinstance(size, int) else sizes[size] for size in tensor.shape)
+
+
+def assumed_shape(inputs: Iterable[Tensor]) -> tuple[int | str, ...]:
+    """Returns the shape of an output of which only the name is known: samples come first if an input has them."""
+    has_samples = any(tensor.batch_axis is not None for tensor in inputs)
+    return (BATCH, REST) if has_samples else (REST,)
 
 
 def to_json(interface: Interface) -> dict[str, Any]:

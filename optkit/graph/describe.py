@@ -26,10 +26,16 @@ def describe(model: ir.Model) -> Interface:
     inputs share it, or if its name says so. Ranges are defaults.
 
     Raises:
-        UsageError: An input or output is no tensor, is of strings, or has no known rank.
+        UsageError: An input or output is no tensor, is of strings, or has no known rank; an output is listed twice.
     """
     inputs = [_tensor(value) for value in _inputs(model)]
     outputs = [_tensor(value) for value in model.graph.outputs]
+    listed = [tensor.name for tensor in outputs]
+    twice = next((name for name in listed if listed.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(
+            f"the output {twice} is listed twice", hint="list it once, or give one an Identity and its name"
+        )
     renamed = _batch_names(inputs)
     inputs, outputs = ([_renamed(tensor, renamed) for tensor in group] for group in (inputs, outputs))
     names = dict.fromkeys(axis for tensor in inputs for axis in tensor.shape if isinstance(axis, str))

@@ -31,6 +31,9 @@ def simplified(model: ir.Model, limit: int) -> ir.Model:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         proto, _ = onnxsim.simplify(to_proto(model), tensor_size_threshold=f"{limit}B")
     result = ir.serde.deserialize_model(proto)
+    # It writes a protocol of itself there, which may be larger than the graph.
+    result.metadata_props.clear()
+    result.metadata_props.update(model.metadata_props)
     if operator_count(result) > operator_count(model):
         return _optimized(model, limit)
     refresh_shapes(result)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import StepFailed, UsageError
-from optkit.core.interface import BATCH, Dim, shape_at
+from optkit.core.interface import BATCH, REST, Dim, Tensor, assumed_shape, shape_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from optkit.core.interface import Interface, Tensor
+    from optkit.core.interface import Interface
 
 _INTEGERS = (0, 9)
 """Made-up integers without a declared range: small enough to be valid ids of almost any vocabulary."""
@@ -62,7 +63,7 @@ def from_model(output: NDArray[Any], tensor: Tensor, count: int) -> NDArray[Any]
     import numpy as np
 
     if tensor.batch_axis is None and count == 1:
-        return output if tensor.shape[:1] == (1,) and output.shape[:1] == (1,) else output[None]
+        return output if tensor.shape[:1] in {(1,), (REST,)} and output.shape[:1] == (1,) else output[None]
     axis = 0 if tensor.batch_axis is None else tensor.batch_axis
     if output.ndim <= axis or output.shape[axis] != count:
         raise StepFailed(
@@ -70,6 +71,14 @@ def from_model(output: NDArray[Any], tensor: Tensor, count: int) -> NDArray[Any]
             hint="declare the output's shape with `batch` at the axis of samples",
         )
     return np.moveaxis(output, axis, 0)
+
+
+def with_outputs(interface: Interface, results: Mapping[str, NDArray[Any]]) -> Interface:
+    """Returns the interface; if it declares no outputs, they are those of `results`, which one run gave."""
+    if interface.outputs:
+        return interface
+    shape = assumed_shape(interface.inputs)
+    return replace(interface, outputs=tuple(Tensor(name, array.dtype.name, shape) for name, array in results.items()))
 
 
 def made_up_inputs(interface: Interface, sizes: Mapping[str, int], seed: int) -> dict[str, NDArray[Any]]:

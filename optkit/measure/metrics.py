@@ -6,6 +6,7 @@ never counts as a correct one.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -181,6 +182,8 @@ METRICS: Mapping[str, type[Metric]] = {
 
 def _class_scores(samples: Samples, output: str) -> NDArray[Any]:
     stacked = samples.stacked()
+    if stacked is not None and stacked.shape[2:] and math.prod(stacked.shape[2:]) == 1:  # (classes, 1, 1): a pool's end
+        stacked = stacked.reshape(stacked.shape[:2])
     if stacked is None or stacked.ndim != 2 or stacked.shape[1] < 2:  # noqa: PLR2004  # (samples, classes), two or more
         shape = "shapes that differ" if stacked is None else f"shape {stacked.shape[1:]}"
         raise UsageError(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import UsageError
 from optkit.core.interface import BATCH, Dim
-from optkit.measure.feeding import batch_limit, from_model, to_model
+from optkit.measure.feeding import batch_limit, from_model, made_up_inputs, to_model, with_outputs
 from optkit.measure.predictions import PredictionsWriter
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def predict(
         UsageError: The dataset does not fit the interface, or an output does not exist.
         StepFailed: The model fails, or returns what its interface does not declare.
     """
+    if not interface.outputs:
+        interface = with_outputs(interface, session.run(made_up_inputs(interface, interface.sizes("opt"), seed=0)))
     wanted = _wanted(interface, outputs)
     declared = interface.dims.get(BATCH, Dim())
     size = min(declared.opt, batch_limit(interface))

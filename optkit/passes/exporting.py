@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import shutil
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from optkit.core import interface as interfaces
 from optkit.core.errors import StepFailed
-from optkit.core.interface import BATCH, Interface, Tensor
 from optkit.graph.clean import clean
 from optkit.graph.ends import set_ends
 from optkit.graph.save import save_model
 from optkit.graph.shapes import refresh_shapes
-from optkit.measure.feeding import made_up_inputs
+from optkit.measure.feeding import made_up_inputs, with_outputs
 from optkit.measure.parity import check_parity
 from optkit.passes.capture import STRATEGIES, Job, Unfit, capture_program, strategies
 from optkit.passes.observed import observe_outputs, refuse_nan, shape_conflict
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
+    from optkit.core.interface import Interface
     from optkit.core.passes import Work
     from optkit.measure.parity import ParityReport
 
@@ -97,10 +96,7 @@ def _checked(folder: Path, interface: Interface) -> Interface:
     """Runs the model once in PyTorch, and returns its interface with every output named."""
     results = open_runtime("torch", folder).run(made_up_inputs(interface, interface.sizes("opt"), seed=0))
     refuse_nan(results, "PyTorch")
-    if interface.outputs:
-        return interface
-    outputs = tuple(Tensor(name, array.dtype.name, (BATCH, "...")) for name, array in results.items())
-    return replace(interface, outputs=outputs)
+    return with_outputs(interface, results)
 
 
 def _observed(model: ir.Model, interface: Interface, out: Path) -> Interface:

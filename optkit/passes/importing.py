@@ -13,7 +13,7 @@ from optkit.graph.describe import apply_interface, describe
 from optkit.graph.load import load_model
 from optkit.graph.save import save_model
 from optkit.graph.session import open_graph
-from optkit.graph.shapes import name_nodes
+from optkit.graph.shapes import name_nodes, refresh_shapes
 from optkit.measure.feeding import made_up_inputs
 from optkit.passes.observed import observe_outputs, refuse_nan
 from optkit.passes.onnx_step import move_artifact, open_runtime, write_model
@@ -42,6 +42,8 @@ def import_onnx(folder: Path, work: Work) -> None:
     model = load_model(folder / said["file"])
     clean(model)
     name_nodes(model)
+    if any(value.shape is None for value in model.graph.outputs):  # some converters leave them out
+        refresh_shapes(model)
     interface = _narrowed(describe(model), said, str(said["file"]))
     work.progress(0.3, "opening the model")
     scratch = work.scratch / "imported"

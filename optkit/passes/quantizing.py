@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from optkit.quant.histogram import Histogram
 
 DEFAULT_TARGET = "onnxruntime-cpu"
-NO_WEIGHTS = "no convolution or matrix product has constant float weights"
+NO_WEIGHTS = "no convolution or matrix product has constant float32 weights"
 
 
 def quantize(do: Quantize, inputs: Mapping[str, Path], work: Work) -> None:
@@ -59,7 +59,8 @@ def _static(do: Quantize, model: ir.Model, interface: Interface, data: Path, wor
     profile, form = profile_named(do.target or DEFAULT_TARGET), _format(do)
     nodes = place(model, profile)
     if not nodes:
-        raise StepFailed(f"nothing to quantize: {NO_WEIGHTS}", hint="leave the quantize step out")
+        wide = f" of {profile.min_channels} channels or more" if profile.min_channels > 1 else ""
+        raise StepFailed(f"nothing to quantize: {NO_WEIGHTS}{wide}", hint="leave the quantize step out")
     histograms = _observed(model, activations(nodes, profile), calibration_feeds(data, interface), work)
     levels = (127 if form.reduce_range else 255) if not profile.signed_activations else 254
     ranges = {

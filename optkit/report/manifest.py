@@ -92,6 +92,11 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         UsageError: It is absent, damaged, or names a path outside the folder.
     """
+    if not (folder / NAME).exists():
+        raise UsageError(
+            f"{folder} holds no approved run: there is no {NAME}",
+            hint="`optkit optimize` writes one when every gate holds",
+        )
     manifest = load(Manifest, folder / NAME)
     for candidate in manifest.candidates:
         for path in (*candidate.packages.values(), *(file.path for file in candidate.files)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from optkit.core.results import CandidateResult, RunReport
 
+_PADDING = 3  # columns that a cell of a drawn table takes besides its text
 _STYLES = {
     Status.PASSED: "green",
     Status.FAILED: "bold red",
@@ -38,7 +40,8 @@ def render(report: RunReport, console: Console, folder: Path = Path()) -> None:
         console: Where to.
         folder: The output folder; the packages' paths are shown below it.
     """
-    _section(console, "Baseline against candidates", comparison(report))
+    for title, sheet in _comparisons(report, console):
+        _section(console, title, sheet)
     for line in (conditions(report), *untimed(report), *map(one_line, report.remarks)):
         _line(console, line)
     for candidate in report.candidates:
@@ -49,6 +52,21 @@ def render(report: RunReport, console: Console, folder: Path = Path()) -> None:
     for candidate in report.candidates:
         _line(console, verdict_line(candidate), _outcome_style(approved=candidate.approved))
     _line(console, headline(report), f"bold {_outcome_style(approved=report.outcome == 'approved')}")
+
+
+def _comparisons(report: RunReport, console: Console) -> Iterator[tuple[str, Sheet]]:
+    """Yields one table of all candidates, or one for each where a terminal is too narrow for that."""
+    sheet = comparison(report)
+    if len(report.candidates) == 1 or not console.is_terminal or _drawn_width(sheet) <= console.width:
+        yield "Baseline against candidates", sheet
+        return
+    for candidate in report.candidates:
+        yield one_line(f"Baseline against {candidate.name}"), comparison(replace(report, candidates=(candidate,)))
+
+
+def _drawn_width(sheet: Sheet) -> int:
+    columns = zip(sheet.header, *(row.cells for row in sheet.rows), strict=True)
+    return sum(max(map(len, column)) + _PADDING for column in columns)
 
 
 def _packages(console: Console, candidate: CandidateResult, folder: Path) -> None:

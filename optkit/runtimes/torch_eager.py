@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from optkit.core import interface
+from optkit.core.errors import UsageError
 from optkit.runtimes.torch_model import (
     PROGRAM_FILE,
     call_arguments,
@@ -61,9 +62,27 @@ def open_session(folder: Path, threads: int) -> TorchSession:
     code = (folder / CODE).resolve()
     if (folder / PROGRAM_FILE).exists():
         program = load_program(folder)
-        return TorchSession(program.module(), lambda given: program_arguments(program, given), inputs, outputs, code)
+        return TorchSession(
+            _refusing(program.module()), lambda given: program_arguments(program, given), inputs, outputs, code
+        )
     module = load_module(folder)
     return TorchSession(module, lambda given: call_arguments(module, given), inputs, outputs, code)
+
+
+def _refusing(program: Callable[..., object]) -> Callable[..., object]:
+    """Returns the program's module; it says what its guards mean."""
+
+    def call(*args: Tensor, **kwargs: Tensor) -> object:
+        try:
+            return program(*args, **kwargs)
+        except AssertionError as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise UsageError(
+                f"the exported program does not take the sizes that the recipe declares: {reason}",
+                hint="export it with `dynamic_shapes` for each of `dims`, or declare the sizes that it has",
+            ) from error
+
+    return call
 
 
 def _to_tensor(array: NDArray[Any]) -> Tensor:

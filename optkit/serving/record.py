@@ -7,12 +7,16 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from optkit.core import interface
+from optkit.core.errors import UsageError
 from optkit.core.passes import Pass
 from optkit.serving.golden import write_golden
+from optkit.serving.verify import ALONE, compare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from optkit.core.interface import Interface
     from optkit.core.passes import Work
@@ -37,13 +41,29 @@ class RecordGolden(Pass):
     """Threads of the session."""
 
     def run(self, inputs: Mapping[str, Path], work: Work) -> None:
-        """Writes `golden.npz`; without data, requests are made up from the interface."""
+        """Writes `golden.npz`; without data, requests are made up from the interface.
+
+        Raises:
+            UsageError: The model answers the same request in two ways.
+        """
         from optkit.runtimes import runtime_named
 
         model = interface.read(inputs["model"])
         session = runtime_named(self.runtime).open(inputs["model"], self.threads)
         requests = list(_real(inputs["data"], model) if "data" in inputs else _made_up(model))
-        write_golden(work.out / FILE, requests, [session.run(request) for request in requests])
+        responses = [session.run(request) for request in requests]
+        _refuse_random(responses[0], session.run(requests[0]))
+        write_golden(work.out / FILE, requests, responses)
+
+
+def _refuse_random(first: Mapping[str, NDArray[Any]], second: Mapping[str, NDArray[Any]]) -> None:
+    for name, array in first.items():
+        _, problem = compare(second[name], array, ALONE)
+        if problem:
+            raise UsageError(
+                f"the model answers the same request in two ways (output '{name}'), so no server can be checked",
+                hint="it draws random numbers: is a Dropout in training mode, or a Random operator left in it?",
+            )
 
 
 def batch_sizes(model: Interface) -> list[int]:

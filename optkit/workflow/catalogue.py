@@ -31,5 +31,5 @@ def _described(kind: type) -> dict[str, Any]:
 
 def _option(part: dict[str, Any]) -> str:
     choices = f" ({', '.join(map(str, part['enum']))})" if "enum" in part else ""
-    default = f" [default: {part['default']}]" if part.get("default") is not None else ""
+    default = f" [default: {part['default']}]" if part.get("default") not in (None, []) else ""
     return f"{part.get('description', '')}{choices}{default}"

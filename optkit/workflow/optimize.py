@@ -25,7 +25,7 @@ from optkit.workflow.evaluation import Subject, baseline_of
 from optkit.workflow.host import this_host
 from optkit.workflow.judging import verdicts
 from optkit.workflow.provenance import provenance
-from optkit.workflow.sources import recipe_sources
+from optkit.workflow.sources import declared_interface, recipe_sources
 from optkit.workflow.tables import TARGETS, load_tables
 
 if TYPE_CHECKING:
@@ -150,9 +150,12 @@ class _Run:
             yield Note(self.remarks[-1])
 
     def _check_data(self) -> Iterator[Event]:
-        """Refuses parts of the data that share samples with the one that judges."""
+        """Refuses a model that takes no samples, and parts of the data that share some with the one that judges."""
+        from optkit.measure.feeding import batch_limit
         from optkit.passes.disjoint import Disjoint
 
+        if self.recipe.data and self.recipe.model.onnx is None:  # an ONNX file tells its axes when it is imported
+            batch_limit(declared_interface(self.recipe.model))
         judged = {use.data for use in self.recipe.metrics}
         for name in sorted(judged):
             for step in self.recipe.steps:

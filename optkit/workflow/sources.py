@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from optkit.core.artifact import canonical_json
 from optkit.core.errors import UsageError
-from optkit.core.interface import MODEL_JSON, Interface, Tensor, to_json
+from optkit.core.interface import MODEL_JSON, Interface, Tensor, assumed_shape, to_json
 from optkit.core.linking import DATA, MODEL
 from optkit.core.sources import Source
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from optkit.core.recipe import ModelSpec, Recipe
 
-UNKNOWN_SHAPE = ("batch", "...")
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages"})
 
 
@@ -63,7 +62,7 @@ def model_source(model: ModelSpec, folder: Path) -> Source:
 def declared_interface(model: ModelSpec) -> Interface:
     """Returns the interface as far as the recipe declares it; outputs may lack dtype and shape."""
     inputs = [Tensor(name, spec.dtype, spec.shape, spec.range) for name, spec in model.inputs.items()]
-    shapes = model.outputs if isinstance(model.outputs, dict) else dict.fromkeys(model.outputs, UNKNOWN_SHAPE)
+    shapes = model.outputs if isinstance(model.outputs, dict) else dict.fromkeys(model.outputs, assumed_shape(inputs))
     outputs = [Tensor(name, "unknown", tuple(shape)) for name, shape in shapes.items()]
     return Interface(tuple(inputs), tuple(outputs), model.dims)
 

@@ -119,7 +119,7 @@ def run(
             report: LatencyReport = stop.value
             yield StepProgress(STEP, 1.0, "done")
             return report
-        yield StepProgress(STEP, progress.fraction, progress.text)
+        yield StepProgress(STEP, progress.fraction, progress.text.strip())
 
 
 def _timed(subject: Subject, execution: Execution, threads: int) -> Timed:

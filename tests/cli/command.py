@@ -64,10 +64,15 @@ class Optkit:
 
     def __call__(self, *arguments: str | Path, code: int = 0, cwd: Path | None = None) -> Done:
         """Runs a command to its end; it must exit with `code`, and never with a traceback."""
-        command = [str(PROGRAM), *map(str, arguments)]
         ended = subprocess.run(
-            command, capture_output=True, text=True, env=self.environment, cwd=cwd, preexec_fn=self.before, check=False  # noqa: PLW1509  # it only sets limits
-        )  # fmt: skip
+            [str(PROGRAM), *map(str, arguments)],
+            capture_output=True,
+            check=False,
+            cwd=cwd,
+            env=self.environment,
+            preexec_fn=self.before,
+            text=True,
+        )
         done = Done(ended.returncode, ended.stdout, ended.stderr)
         assert done.code == code, f"exit {done.code}, not {code}\n{done.out}\n{done.err}"
         assert "Traceback" not in done.out + done.err

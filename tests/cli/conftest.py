@@ -1,19 +1,25 @@
 """The real program, and projects that it optimizes in seconds.
 
-One store serves all tests of a worker: a step whose inputs a test does not touch is built once.
+All tests share one store, whichever worker runs them: a step whose inputs a test does not touch is built once.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from optkit.core import locks
 from tests.cli.command import Done, Optkit
 from tests.cli.outcome import Attempt
 from tests.cli.project import Project, onnx_project, torch_project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -26,10 +32,19 @@ class Run:
 
 
 @pytest.fixture(scope="session")
-def optkit(tmp_path_factory: pytest.TempPathFactory) -> Optkit:
-    """Returns the program with the store that all tests share."""
-    home = tmp_path_factory.mktemp("home")
-    return Optkit(home, home / "store")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder that all workers share."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def optkit(shared: Path) -> Optkit:
+    """Returns the program with the store that all tests share: they add to it, and never take away."""
+    (shared / "home").mkdir(exist_ok=True)
+    return Optkit(shared / "home", shared / "store")
 
 
 @pytest.fixture
@@ -38,16 +53,25 @@ def fresh(optkit: Optkit, tmp_path: Path) -> Optkit:
     return replace(optkit, store=tmp_path / "store")
 
 
+@pytest.fixture
+def copied(optkit: Optkit, onnx_run: Run, fresh: Optkit) -> Optkit:
+    """Returns the program with a store of its own, in which every step of the ONNX project is cached."""
+    del onnx_run
+    for part in ("objects", "actions"):
+        shutil.copytree(optkit.store / part, fresh.store / part)
+    return fresh
+
+
 @pytest.fixture(scope="session")
-def onnx_run(optkit: Optkit, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def onnx_run(optkit: Optkit, shared: Path) -> Run:
     """Returns an approved run on an ONNX file; tests leave its folders as they are."""
-    return _run(optkit, onnx_project(tmp_path_factory.mktemp("onnx") / "project"))
+    return run_once(optkit, shared / "onnx", onnx_project)
 
 
 @pytest.fixture(scope="session")
-def torch_run(optkit: Optkit, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def torch_run(optkit: Optkit, shared: Path) -> Run:
     """Returns an approved run on a PyTorch model; tests leave its folders as they are."""
-    return _run(optkit, torch_project(tmp_path_factory.mktemp("torch") / "project"))
+    return run_once(optkit, shared / "torch", torch_project)
 
 
 @pytest.fixture
@@ -68,9 +92,15 @@ def attempt(optkit: Optkit, onnx_run: Run) -> Attempt:
     return Attempt(optkit, onnx_run.folder)
 
 
-def _run(optkit: Optkit, project: Project) -> Run:
-    folder = project.folder.with_name("out")
-    return Run(project, folder, optkit("optimize", project.recipe, "-o", folder, "--json"))
+def run_once(optkit: Optkit, folder: Path, write: Callable[[Path], Project]) -> Run:
+    """Optimizes a project in a folder, unless another worker has done so."""
+    printed = folder / "events.jsonl"
+    folder.mkdir(parents=True, exist_ok=True)
+    with locks.hold(folder / "lock"):
+        if not printed.exists():
+            project = write(folder / "project")
+            printed.write_text(optkit("optimize", project.recipe, "-o", folder / "out", "--json").out)
+    return Run(Project(folder / "project"), folder / "out", Done(0, printed.read_text(), ""))
 
 
 def _copy(run: Run, tmp_path: Path) -> Project:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import shutil
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.cli.command import Optkit
-from tests.cli.project import Project
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.command import Optkit
+    from tests.cli.project import Project
 
 DEPLOYABLE = ("triton", "golden", "MANIFEST.json")
 
@@ -36,13 +39,18 @@ class Attempt:
         return done.err
 
 
+def junit(out: Path) -> ET.Element:
+    """Returns the JUnit report in a folder."""
+    return ET.parse(out / "junit.xml").getroot()  # noqa: S314  # our own
+
+
 def assert_nothing_deployable(out: Path) -> None:
     """Checks that a folder holds no package, no approval, and no report that says otherwise."""
     left = {path.name for path in out.iterdir()}
     assert not left.intersection(DEPLOYABLE)
     assert not [name for name in left if name.startswith(".partial")]
     if "junit.xml" in left:
-        suite = ET.parse(out / "junit.xml").getroot()  # noqa: S314  # our own
+        suite = junit(out)
         assert suite.find(".//failure") is not None or suite.find(".//error") is not None
     if "report.json" in left:
         assert '"outcome": "refused"' in (out / "report.json").read_text()

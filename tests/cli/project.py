@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +13,7 @@ from safetensors.torch import save_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -150,10 +148,3 @@ def _project(folder: Path, recipe: str) -> Project:
     write_data(folder / "calibration.npz", data(seed=1, count=32))
     write_data(folder / "evaluation.npz", data(seed=2, count=200))
     return Project(folder)
-
-
-def age(folder: Path) -> None:
-    """Makes files look settled, so that their digests are remembered between commands as they are for a user."""
-    past = time.time() - 3600
-    for path in folder.rglob("*"):
-        os.utime(path, (past, past))

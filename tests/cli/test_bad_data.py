@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.cli.command import Optkit
-from tests.cli.outcome import Attempt
 from tests.cli.project import Project, data, write_data
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.command import Optkit
+    from tests.cli.outcome import Attempt
 
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -40,7 +44,10 @@ CALIBRATION = {
     ),
     "another input": ({"y": GOOD["x"]}, "quantize: the model needs 'x', which the dataset does not offer"),
     "another width": ({"x": GOOD["x"][:, :5]}, "input 'x' has shape [8, 5], the model wants [batch, 8]"),
-    "numbers that do not fit": ({"x": GOOD["x"] / np.float64(3)}, "input 'x' is float64, the model wants float32"),
+    "numbers that do not fit": (
+        {"x": np.divide(GOOD["x"], 3.0, dtype=np.float64)},
+        "input 'x' is float64, the model wants float32",
+    ),
     "nan": (changed(GOOD, "x", np.nan), "calibration.npz, row 2, input `x`: holds NaN"),
     "infinity": (changed(GOOD, "x", -np.inf), "quantize: calibration sample 2: input 'x' holds NaN or infinity"),
     "rows that differ": ({"x": GOOD["x"], "labels": GOOD["labels"][:7]}, "the numbers of rows differ: x 40, labels 7"),
@@ -59,11 +66,23 @@ def test_more_samples_are_asked_for_than_there_are(attempt: Attempt, project: Pr
 
 
 EVALUATION = {
-    "a label above the classes": (changed(GOOD, "labels", 9), "metrics.top1: label 9 of sample 2 is out of range: the model has 4 classes (0 to 3)"),
-    "a label below the classes": (changed(GOOD, "labels", -1), "metrics.top1: label -1 of sample 2 is out of range: the model has 4 classes (0 to 3)"),
-    "a label between classes": (changed(GOOD, "labels", 0.5, dtype="f4"), "accuracy needs one whole number per sample as its label"),
+    "a label above the classes": (
+        changed(GOOD, "labels", 9),
+        "metrics.top1: label 9 of sample 2 is out of range: the model has 4 classes (0 to 3)",
+    ),
+    "a label below the classes": (
+        changed(GOOD, "labels", -1),
+        "metrics.top1: label -1 of sample 2 is out of range: the model has 4 classes (0 to 3)",
+    ),
+    "a label between classes": (
+        changed(GOOD, "labels", 0.5, dtype="f4"),
+        "accuracy needs one whole number per sample as its label",
+    ),
     "no labels": ({"x": GOOD["x"]}, "needs labels, and the dataset has none"),
-    "labels that are no classes": ({**GOOD, "labels": GOOD["x"]}, "accuracy needs one whole number per sample as its label"),
+    "labels that are no classes": (
+        {**GOOD, "labels": GOOD["x"]},
+        "accuracy needs one whole number per sample as its label",
+    ),
     "no samples": ({name: array[:0] for name, array in GOOD.items()}, "holds no samples"),
 }
 
@@ -77,8 +96,14 @@ def test_evaluation_data_that_does_not_fit(arrays: Arrays, expected: str, attemp
 METRICS = {
     "an output that is not there": ("{kind: accuracy, output: logit}", "the model has no output logit"),
     "more places than classes": ("{kind: accuracy, output: logits, k: 5}", "k is 5, but output 'logits' has 4 classes"),
-    "four numbers for one": ("{kind: correlation, output: logits}", "metrics.top1: correlation needs one number per sample in output 'logits'"),
-    "labels of another shape": ("{kind: mse, output: logits}", "metrics.top1: output 'logits' has shape (4,) per sample, the label has ()"),
+    "four numbers for one": (
+        "{kind: correlation, output: logits}",
+        "metrics.top1: correlation needs one number per sample in output 'logits'",
+    ),
+    "labels of another shape": (
+        "{kind: mse, output: logits}",
+        "metrics.top1: output 'logits' has shape (4,) per sample, the label has ()",
+    ),
 }
 
 

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.command import Optkit
 from tests.cli.project import ONNX_RECIPE, Project, onnx_project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.command import Optkit
 
 
 @pytest.fixture
@@ -25,25 +29,49 @@ def refused(optkit: Optkit, project: Project, *arguments: str) -> str:
 
 CASES = {
     "misspelled section": (("gates:", "gate:"), "recipe.yaml:11:1  gate  unknown section  (did you mean 'gates'?)"),
-    "misspelled key": (("max_drop", "max_dorp"), ":12:10  gates.top1.max_dorp  unknown key  (did you mean 'max_drop'?)"),
+    "misspelled key": (
+        ("max_drop", "max_dorp"),
+        ":12:10  gates.top1.max_dorp  unknown key  (did you mean 'max_drop'?)",
+    ),
     "misspelled pass": (("simplify", "simplfy"), ":10:9  steps[0]  unknown pass 'simplfy'  (did you mean 'simplify'?)"),
-    "misspelled metric": (("accuracy", "acuracy"), ":9:16  metrics.top1.kind  unknown metric 'acuracy'  (did you mean 'accuracy'?)"),
-    "misspelled option": (("quantize]", "quantize: {rangs: kl}]"), "steps[1].quantize.rangs  unknown key  (did you mean 'ranges'?)"),
-    "misspelled choice": (("quantize]", "quantize: {ranges: mes}]"), "steps[1].quantize.ranges  should be 'minmax', 'percentile', 'mse' or 'kl', not \"mes\"  (did you mean 'mse'?)"),
+    "misspelled metric": (
+        ("accuracy", "acuracy"),
+        ":9:16  metrics.top1.kind  unknown metric 'acuracy'  (did you mean 'accuracy'?)",
+    ),
+    "misspelled option": (
+        ("quantize]", "quantize: {rangs: kl}]"),
+        "steps[1].quantize.rangs  unknown key  (did you mean 'ranges'?)",
+    ),
+    "misspelled choice": (
+        ("quantize]", "quantize: {ranges: mes}]"),
+        "steps[1].quantize.ranges  should be 'minmax', 'percentile', 'mse' or 'kl', not \"mes\"  (did you mean 'mse'?)",
+    ),
     "misspelled gate": (("  top1: {max", "  top5: {max"), ":12:3  gates.top5  no such metric  (did you mean 'top1'?)"),
     "text for a number": (("min: 1", "min: one"), ':4:23  model.dims.batch.min  should be a valid integer, not "one"'),
     "fraction for an integer": (("opt: 4", "opt: 4.5"), "model.dims.batch.opt  should be a valid integer"),
     "number for a text": (("name: tiny", "name: 3"), ":1:7  name  should be a name of letters"),
-    "list for a mapping": (("{dataset: calibration.npz}", "[calibration.npz]"), ":6:16  data.calibration  should be a mapping, not"),
+    "list for a mapping": (
+        ("{dataset: calibration.npz}", "[calibration.npz]"),
+        ":6:16  data.calibration  should be a mapping, not",
+    ),
     "missing section": (("steps: [simplify, quantize]\n", ""), ":1:1  steps  is missing"),
     "missing model file": (("model.onnx", "modle.onnx"), ":3:9  model.onnx  no such file"),
     "missing data": (("evaluation.npz", "evalution.npz"), ":7:25  data.evaluation.dataset  no such file"),
     "duplicate key": (("steps:", "name: again\nsteps:"), ":10:1  name  duplicate key, first on line 1"),
     "no YAML": (("{max_drop: 0.1}", "{max_drop: 0.1"), "(syntax)"),
-    "a gate that demands nothing": (("{max_drop: 0.1}", "{}"), ":12:9  gates.top1  demands nothing  (add max_drop or min or max)"),
-    "a gate that does not apply": (("max_drop: 0.1", "min_speedup: 2"), "gates.top1.min_speedup  does not apply to top1"),
-    "a part of the data that is not there": (("output: logits}", "output: logits, data: test}"), "metrics.top1.data  there is no data.test"),
-}  # fmt: skip
+    "a gate that demands nothing": (
+        ("{max_drop: 0.1}", "{}"),
+        ":12:9  gates.top1  demands nothing  (add max_drop or min or max)",
+    ),
+    "a gate that does not apply": (
+        ("max_drop: 0.1", "min_speedup: 2"),
+        "gates.top1.min_speedup  does not apply to top1",
+    ),
+    "a part of the data that is not there": (
+        ("output: logits}", "output: logits, data: test}"),
+        "metrics.top1.data  there is no data.test",
+    ),
+}
 
 
 @pytest.mark.parametrize(("change", "expected"), CASES.values(), ids=CASES)

@@ -268,3 +268,10 @@ def test_an_unexpected_failure_of_the_disk_is_told_plainly(store: Store, monkeyp
     monkeypatch.setattr(os, "fsync", broken)
     with pytest.raises(StepFailed, match="could not be written: Input/output error"):
         put(store, a="1")
+
+
+def test_a_relative_folder_is_meant_from_where_the_command_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Store(tmp_path.relative_to(tmp_path) / "here").root == tmp_path / "here"

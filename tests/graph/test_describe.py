@@ -94,3 +94,10 @@ def test_differences_are_named(tensor: Tensor, message: str) -> None:
 
     interface = Interface((tensor,), (Tensor("a_out", "float32", ("batch", 3)),), {})
     assert re.search(message, check_interface(identity(("a", ["N", 3])), interface))
+
+
+def test_an_output_that_is_listed_twice_is_refused() -> None:
+    model = identity(("a", ["N", 3]))
+    model.graph.outputs.append(model.graph.outputs[0])
+    with pytest.raises(UsageError, match="the output a_out is listed twice"):
+        describe(model)

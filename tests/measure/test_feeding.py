@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from optkit.core.errors import StepFailed, UsageError
 from optkit.core.interface import Dim, Interface, Tensor
-from optkit.measure.feeding import batch_limit, from_model, made_up_inputs, to_model
+from optkit.measure.feeding import batch_limit, from_model, made_up_inputs, to_model, with_outputs
 
 
 def _interface(*inputs: Tensor, **dims: Dim) -> Interface:
@@ -125,6 +125,18 @@ def test_output_of_one_sample(shape: tuple[int, ...], output: tuple[int, ...]) -
 
 def test_output_of_unknown_shape_has_samples_first() -> None:
     assert from_model(np.zeros((3, 7)), Tensor("y", "float32", ("batch", "...")), 3).shape == (3, 7)
+
+
+@pytest.mark.parametrize(("output", "sample"), [((4,), (4,)), ((1, 4), (4,)), ((1,), ()), ((), ())])
+def test_output_of_unknown_shape_of_a_model_without_samples(output: tuple[int, ...], sample: tuple[int, ...]) -> None:
+    assert from_model(np.zeros(output), Tensor("y", "float32", ("...",)), 1).shape == (1, *sample)
+
+
+def test_outputs_that_nobody_declared_are_those_of_a_run() -> None:
+    interface = Interface((Tensor("x", "float32", ("batch", 2)),), (), {"batch": Dim()})
+    found = with_outputs(interface, {"a": np.zeros((1, 2)), "b": np.zeros(1, bool)})
+    assert found.outputs == (Tensor("a", "float64", ("batch", "...")), Tensor("b", "bool", ("batch", "...")))
+    assert with_outputs(found, {}) is found
 
 
 @given(seed=st.integers(0, 100), low=st.integers(-5, 5), width=st.integers(1, 9))

@@ -49,6 +49,15 @@ def test_accuracy_at_one_and_at_two() -> None:
     assert _scores(Accuracy("y", k=2), given_scores) == [1, 1, 0]
 
 
+def test_class_scores_may_keep_the_axes_of_a_pool() -> None:
+    flat = _in_memory([[1.0, 3.0], [2.0, 0.0]], [1, 1])
+    pooled = _in_memory([[[[1.0]], [[3.0]]], [[[2.0]], [[0.0]]]], [1, 1])
+    assert _scores(Accuracy("y"), pooled) == _scores(Accuracy("y"), flat) == [1, 0]
+    assert _scores(Agreement("y"), pooled, flat) == [1, 1]
+    with pytest.raises(UsageError, match=r"shape \(2, 1, 2\) per sample"):
+        _scores(Accuracy("y"), _in_memory(np.zeros((3, 2, 1, 2)), [0, 1, 0]))
+
+
 @given(
     scores=arrays(np.float32, (6, 4), elements=st.integers(-2, 2).map(float)),
     labels=arrays(np.int64, 6, elements=st.integers(0, 3)),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,6 +48,14 @@ def test_every_sample_is_predicted_whatever_the_batches(
     assert read.labels is not None
     np.testing.assert_array_equal(read.labels.stacked(), np.arange(11) % 4)
     np.testing.assert_allclose(list(read.outputs["y"]), session.run({"x": samples})["y"], rtol=1e-5, atol=1e-5)
+
+
+def test_outputs_that_nobody_declared_are_known_from_a_run(tmp_path: Path, mlp: MakeMlp, dataset: Dataset) -> None:
+    folder, out = mlp("m"), tmp_path / "out"
+    out.mkdir()
+    session, declared = RUNTIMES["onnxruntime"].open(folder, 1), replace(interface.read(folder), outputs=())
+    list(predict(session, declared, dataset, ["y"], out))
+    assert len(read_predictions(out).outputs["y"]) == 11
 
 
 def test_unknown_output(tmp_path: Path, mlp: MakeMlp, dataset: Dataset) -> None:

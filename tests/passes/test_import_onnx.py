@@ -70,6 +70,14 @@ def test_sizes_that_the_model_runs_at_are_found(imported: Callable[..., Path]) -
     assert interfaces.read(imported(third_party())).dims["height"].min == 32  # a height of 1 has no room for the kernel
 
 
+def test_outputs_need_no_declared_rank(imported: Callable[..., Path]) -> None:
+    proto = third_party()
+    for output in proto.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    interface = interfaces.read(imported(proto))
+    assert interface.outputs[0].shape == ("batch", 4)
+
+
 def test_recipe_names_axes_and_ranges(imported: Callable[..., Path]) -> None:
     said = {
         "inputs": {"data": {"dtype": "float32", "shape": ["batch", 3, "rows", 16], "range": [0, 1]}},

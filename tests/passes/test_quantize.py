@@ -220,6 +220,8 @@ def test_nothing_to_quantize_is_an_error(tmp_path: Path, works: Callable[[], Wor
     onnx.save(proto, folder / "model.onnx")
     with pytest.raises(StepFailed, match="nothing to quantize"):
         Quantize().run({"model": folder, "calibration": dataset(xs())}, works())
+    with pytest.raises(StepFailed, match="constant float32 weights of 16 channels or more"):
+        Quantize(target="tensorrt").run({"model": folder, "calibration": dataset(xs())}, works())
     with pytest.raises(StepFailed, match="no node runs in int8"):
         Quantize(method="dynamic").run({"model": folder}, works())
 

@@ -55,6 +55,12 @@ def clumsy(folder: Path) -> Path:
     return folder
 
 
+def test_no_protocol_of_the_simplifier_is_left(tmp_path: Path) -> None:
+    model = load_model(clumsy(tmp_path / "model") / "model.onnx")
+    model.metadata_props["stride"] = "32"
+    assert dict(simplified(model, 1 << 20).metadata_props) == {"stride": "32"}
+
+
 def run(folder: Path, sizes: dict[str, int]) -> dict[str, np.ndarray]:
     inputs = made_up_inputs(interfaces.read(folder), sizes, seed=3)
     return RUNTIMES["onnxruntime"].open(folder, 1).run(inputs)

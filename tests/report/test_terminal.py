@@ -95,6 +95,14 @@ def test_a_narrow_terminal_folds_and_loses_nothing(approved: RunReport, width: i
     assert max(map(len, tables)) <= width
 
 
+def test_a_narrow_terminal_gets_a_table_per_candidate(refused: RunReport) -> None:
+    narrow, wide = (ANSI.sub("", drawn(refused, width)) for width in (80, 300))
+    assert "Baseline against cpu" in narrow
+    assert "Baseline against candidates" not in narrow
+    assert "Baseline against candidates" in wide
+    assert narrow.count("peak memory") == 2 * wide.count("peak memory") == 2
+
+
 def test_a_terminal_without_unicode_gets_words(approved: RunReport) -> None:
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     render(approved, Console(file=file, width=120, force_terminal=True), Path("out"))

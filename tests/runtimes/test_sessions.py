@@ -134,6 +134,17 @@ def test_exported_program(tmp_path: Path) -> None:
     np.testing.assert_allclose(session.run({"mask": mask, "x": x})["y"], x - mask, rtol=0, atol=0)
 
 
+@pytest.mark.heavy
+def test_exported_program_with_other_sizes(tmp_path: Path) -> None:
+    program = torch.export.export(torch.nn.Linear(3, 2), (torch.ones(2, 3),))
+    torch.export.save(program, tmp_path / "model.pt2")
+    ends = Tensor("x", "float32", ("batch", 3)), Tensor("y", "float32", ("batch", "..."))
+    interface.write(tmp_path, Interface(ends[:1], ends[1:]))
+    session = RUNTIMES["torch"].open(tmp_path, 1)
+    with pytest.raises(UsageError, match=r"does not take the sizes that the recipe declares: .*== 2"):
+        session.run({"x": np.ones((4, 3), np.float32)})
+
+
 @pytest.mark.parametrize("content", [b"", b"junk"])
 def test_damaged_program(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.pt2").write_bytes(content)
