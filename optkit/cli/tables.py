@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 def print_timings(results: Mapping[str, tuple[Timing, Estimate | None]]) -> None:
     """Prints one row per model."""
-    rows = [["model", "runtime", "p50", "p90", "p99", "throughput", "memory", "load", "speed-up"]]
+    rows = [["model", "runtime", "p50", "p90", "p99", "throughput", "memory", "load", "against the first"]]
     for name, (timed, speedup) in results.items():
         rates = ", ".join(f"batch {batch}: {fmt.rate(rate)}" for batch, rate in timed.throughput.items())
         rows.append(
@@ -31,19 +33,19 @@ def print_timings(results: Mapping[str, tuple[Timing, Estimate | None]]) -> None
                 rates,
                 fmt.size(timed.peak_rss_bytes),
                 fmt.seconds(timed.load_seconds),
-                fmt.speedup(speedup) if speedup else "compared with",
+                fmt.speedup(speedup) if speedup else "",
             ]
         )
-    _print(rows)
+    _print_models(rows)
 
 
 def print_metrics(results: Mapping[str, MetricResult]) -> None:
     """Prints one row per model."""
-    rows = [["model", "metric", "samples", "value with 95 % interval", "drop"]]
+    rows = [["model", "metric", "samples", "value with 95 % interval", "against the first"]]
     for index, (name, metric) in enumerate(results.items()):
         value = fmt.interval(metric.candidate, metric.kind)
-        rows.append([name, metric.kind, str(metric.samples), value, fmt.drop(metric) if index else "compared with"])
-    _print(rows)
+        rows.append([name, metric.kind, str(metric.samples), value, fmt.drop(metric) if index else ""])
+    _print_models(rows)
 
 
 def print_inspection(found: Inspection) -> None:
@@ -84,9 +86,24 @@ def _short(value: object) -> str:
     return f"{text[:12]}…" if len(text) == 64 else text  # noqa: PLR2004  # a sha256
 
 
+def _print_models(rows: Sequence[Sequence[str]]) -> None:
+    """Prints a header and a row per model; in a terminal that is too narrow for it, a block per model."""
+    if not sys.stdout.isatty() or sum(_widths(rows)) + 2 * len(rows[0]) <= shutil.get_terminal_size().columns:
+        _print(rows)
+        return
+    header, *models = rows
+    for name, *cells in models:
+        click.secho(name, bold=True)
+        _print([["", title, cell] for title, cell in zip(header[1:], cells, strict=True)])
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+
+
 def _print(rows: Sequence[Sequence[str]]) -> None:
     if not rows:
         return
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    widths = _widths(rows)
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

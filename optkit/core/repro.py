@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from typing import TYPE_CHECKING
 
 from optkit.core.copying import copy_file, copy_tree, remove_tree
@@ -29,9 +30,10 @@ def write_repro(root: Path, step: Step, inputs: Mapping[str, Path], folder: Path
         folder: The child's working folder, with its log.
 
     Returns:
-        The folder written; `optkit run --repro FOLDER` starts the step again.
+        The folder written; `optkit run PASS FOLDER/inputs/model --calibration FOLDER/inputs/calibration -o DIR` starts
+        such a step again.
     """
-    target = root / step.name
+    target = root / re.sub(r"[^\w.]+", "-", step.name).strip("-.")  # a step may be named after a path
     remove_tree(target)
     target.mkdir(parents=True)
     for role, path in inputs.items():

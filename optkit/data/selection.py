@@ -66,8 +66,15 @@ def to_bytes(selection: Selection) -> bytes:
 
 
 def read(folder: Path) -> Selection:
-    """Returns the selection of the dataset artifact at `folder`."""
-    document = Document(SELECTION, json.loads((folder / SELECTION).read_bytes()))
+    """Returns the selection of the dataset artifact at `folder`.
+
+    Raises:
+        UsageError: Its document is damaged.
+    """
+    try:
+        document = Document(SELECTION, json.loads((folder / SELECTION).read_bytes()))
+    except ValueError as error:
+        raise UsageError(f"{folder / SELECTION} is not valid JSON: {error}") from None
     selection = build(Selection, document.data, document, ())
     document.check()
     assert selection is not None  # noqa: S101 - else a mistake was noted

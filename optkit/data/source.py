@@ -15,7 +15,7 @@ from optkit.data.manifest import MANIFEST, FilePin, Labels, Manifest, ReaderChoi
 from optkit.data.preprocessing import Preprocessing
 from optkit.data.readers import Npz
 from optkit.data.readers.npz import array_names
-from optkit.data.selection import SELECTION, select, to_bytes
+from optkit.data.selection import SELECTION, read, select, to_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +31,8 @@ def dataset_source(path: Path, split: str | None, samples: int | None, digest_fi
 
     Args:
         path: A folder with a dataset.yaml, or an .npz file whose arrays are named as the model's inputs, the first
-            axis being the samples; an array called `labels` holds the labels.
+            axis being the samples; an array called `labels` holds the labels. A dataset artifact, such as a failed
+            step leaves in its repro folder, is taken as it is.
         split: Name of a split; None takes everything.
         samples: How many samples to take; None takes all.
         digest_file: Returns the sha256 of a file in hex.
@@ -39,7 +40,11 @@ def dataset_source(path: Path, split: str | None, samples: int | None, digest_fi
     Raises:
         UsageError: Something is missing, damaged, or not as the manifest says.
     """
-    manifest, root = _manifest_and_root(path)
+    if (path / SELECTION).is_file() and not (path / MANIFEST).exists():
+        kept, root = read(path), path
+        manifest, split, samples = kept.manifest, split or kept.split, samples or kept.samples
+    else:
+        manifest, root = _manifest_and_root(path)
     selection = select(manifest, split, samples)
     files: dict[str, Path] = {}
     for name in selection.part.files:

@@ -10,6 +10,7 @@ from optkit.core.errors import UsageError
 from optkit.workflow.inspecting import inspect
 from optkit.workflow.models import new_execution, open_model
 from optkit.workflow.output import REPORT
+from optkit.workflow.shared_inputs import shared_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -77,8 +78,8 @@ def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, t
 
 def _compare_models(first: Path, second: Path, store: Path) -> Generator[Event, None, dict[str, Any]]:
     execution = new_execution(store, store / "repro")
-    before = yield from open_model(first, execution, "first")
-    after = yield from open_model(second, execution, "second")
+    before = yield from open_model(first, execution, str(first))
+    after = yield from open_model(second, execution, str(second))
     found: dict[str, Any] = {}
     if before.kind == after.kind == "onnx":
         facts = [asdict(inspect(model.folder)) for model in (before, after)]
@@ -96,7 +97,8 @@ def _output_errors(before: OpenedModel, after: OpenedModel) -> dict[str, dict[st
     from optkit.measure.parity import compare_outputs
     from optkit.runtimes import runtime_named
 
-    shapes = interface.read((after if after.kind == "onnx" else before).folder)
+    names, folders = zip(*((model.name, model.folder) for model in (before, after)), strict=True)
+    shapes = shared_inputs(names, [interface.read(folder) for folder in folders])
     inputs = made_up_inputs(shapes, shapes.sizes("opt"), SEED)
     results = [runtime_named(model.runtime).open(model.folder, 1).run(inputs) for model in (before, after)]
     errors = compare_outputs(*results)

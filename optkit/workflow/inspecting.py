@@ -22,6 +22,11 @@ def inspect(path: Path) -> Inspection:
     from optkit.graph.load import load_model
 
     file = path / "model.onnx" if path.is_dir() else path
+    if file.suffix in {".yaml", ".yml"}:
+        raise UsageError(
+            f"{path} is a recipe, and only ONNX graphs can be inspected",
+            hint=f"`optkit run export {path} -o exported`, then `optkit inspect exported`",
+        )
     if not file.is_file():
         raise UsageError(f"{path}: holds no model.onnx", hint="give an .onnx file or a folder that optkit wrote")
     return inspect_graph(load_model(file))

@@ -14,6 +14,7 @@ from optkit.core.results import Interval, MetricResult
 from optkit.core.validate import did_you_mean
 from optkit.workflow import timing
 from optkit.workflow.models import OpenedModel, new_execution, open_model
+from optkit.workflow.shared_inputs import shared_inputs
 from optkit.workflow.tables import load_tables
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def bench(
     execution = new_execution(store, store / "repro")
     opened = yield from _open_all(models, execution)
     subjects = [Subject(model.name, model.runtime, model.folder, threads) for model in opened]
-    shape = interface.read(next((model for model in opened if model.kind == "onnx"), opened[0]).folder)
+    names = [model.name for model in opened]
+    shape = shared_inputs(names, [interface.read(model.folder) for model in opened])
     report = yield from timing.run(subjects, shape, seconds, precision)
     results: dict[str, tuple[Timing, Estimate | None]] = {}
     for model in opened:
@@ -94,9 +96,10 @@ def evaluate(
 
 
 def _open_all(models: Sequence[Path], execution: Execution) -> Generator[Event, None, list[OpenedModel]]:
-    opened = []
-    for index, path in enumerate(models):
-        opened.append((yield from open_model(path, execution, f"model {index}")))
+    opened: list[OpenedModel] = []
+    for number, path in enumerate(models, 1):
+        name = f"{path} ({number})" if path in models[: number - 1] else str(path)
+        opened.append((yield from open_model(path, execution, name)))
     return opened
 
 

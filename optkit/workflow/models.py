@@ -55,6 +55,11 @@ def new_execution(store: Path, repro: Path) -> Execution:
 def open_model(path: Path, execution: Execution, name: str = MODEL) -> Generator[Event, None, OpenedModel]:
     """Takes a model into the store: a recipe's, an ONNX file, or an artifact folder that optkit wrote.
 
+    Args:
+        path: Where it is.
+        execution: What it is added to.
+        name: What to call it, in messages and in the execution; another one for each model of an execution.
+
     Raises:
         UsageError: It is none of these, or is broken.
     """
@@ -66,7 +71,7 @@ def open_model(path: Path, execution: Execution, name: str = MODEL) -> Generator
         yield from execution.execute(step)
         reference, kind = step.name, "onnx"
     yield from execution.materialise(reference)
-    return OpenedModel(str(path), kind, reference, execution.path(reference))
+    return OpenedModel(str(path) if name == MODEL else name, kind, reference, execution.path(reference))
 
 
 def _source(path: Path) -> Source:

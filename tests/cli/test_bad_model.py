@@ -45,7 +45,7 @@ def test_weights_of_other_shapes_are_named(attempt: Attempt, pytorch: Project) -
     assert "third.bias is not in the model" in said
 
 
-@pytest.mark.parametrize("content", [b"", b"\x10\0\0\0\0\0\0\0{", b"\xff" * 64], ids=["empty", "truncated", "noise"])
+@pytest.mark.parametrize("content", [b"\x10\0\0\0\0\0\0\0{", b"\xff" * 64], ids=["truncated", "noise"])
 def test_damaged_weights(content: bytes, attempt: Attempt, pytorch: Project) -> None:
     (pytorch.folder / "weights.safetensors").write_bytes(content)
     assert "weights.safetensors is damaged or no safetensors file" in attempt(pytorch, 2)
@@ -100,11 +100,6 @@ FACTORIES = {
         5,
         "export: model.py:18 in build: ValueError: no 4 classes",
     ),
-    "raises below": (
-        ("self.second = ", "self.second = nn.Linear(16, -1) if classes else "),
-        5,
-        "export: model.py:11 in __init__: ",
-    ),
     "raises in forward": (
         ("torch.relu(self.first(x))", "torch.relu(self.first(x.T))"),
         5,
@@ -112,23 +107,12 @@ FACTORIES = {
     ),
     "syntax error": (("def build(", "def build(("), 5, "export: model.py:17: SyntaxError"),
     "not there": (("def build(", "def builds("), 2, "export: model.py has no function or class 'build'"),
-    "no module": (
-        ("return Tiny(classes)", "return 3"),
-        5,
-        "export: model.py:build returned int, not a torch.nn.Module",
-    ),
     "absent import": (
         ("import torch\n", "import torch, nonesuch\n"),
         4,
         "export: model.py:3: ModuleNotFoundError: No module named 'nonesuch'",
     ),
-    "exits": (("return Tiny(classes)", "raise SystemExit(0)"), 5, "export: model.py:18 in build: SystemExit: 0"),
     "dies": (("return Tiny(classes)", "import os; os.abort()"), 5, "export: its process died of SIGABRT"),
-    "wrong argument": (
-        ("def build(classes: int = 4)", "def build(number, classes: int = 4)"),
-        5,
-        "TypeError: build() missing 1 required positional argument: 'number'",
-    ),
 }
 
 
@@ -201,13 +185,6 @@ def test_external_data_behind_a_link(attempt: Attempt, project: Project) -> None
     (project.folder / "weights.bin").symlink_to("../secret")
     onnx.save(escaping("weights.bin"), project.folder / "model.onnx")
     assert "at 'weights.bin' is a link that leaves the folder" in attempt(project, 2)
-
-
-@pytest.mark.parametrize("cut", [0.1, 0.5, 0.9])
-def test_an_onnx_file_cut_anywhere(cut: float, attempt: Attempt, project: Project) -> None:
-    content = (project.folder / "model.onnx").read_bytes()
-    (project.folder / "model.onnx").write_bytes(content[: int(len(content) * cut)])
-    assert "model.onnx: " in attempt(project, 2)
 
 
 DECLARED = {

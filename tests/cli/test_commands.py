@@ -122,9 +122,10 @@ def test_bench_compares_with_the_first(optkit: Optkit, project: Project, onnx_ru
     assert second["speedup"]["lower"] <= second["speedup"]["value"] <= second["speedup"]["upper"]
     assert first["p50_ms"] > 0
     assert first["samples_ms"]
-    lines = optkit("bench", models[0], *quick).out.splitlines()
+    lines = optkit("bench", models[0], models[0], *quick).out.splitlines()
     assert lines[0].split()[:3] == ["model", "runtime", "p50"]
     assert lines[1].endswith("compared with")
+    assert lines[2].startswith(f"{models[0]} (2)  onnxruntime")
 
 
 def test_eval_compares_with_the_first(optkit: Optkit, project: Project, onnx_run: Run) -> None:
@@ -166,6 +167,15 @@ def test_compare_two_models(optkit: Optkit, project: Project, onnx_run: Run) -> 
     assert "opsets\n  the same\n" in shown
 
 
+def test_models_that_take_other_inputs_are_not_compared(optkit: Optkit, project: Project) -> None:
+    other = onnx.load(project.folder / "model.onnx")
+    other.graph.input[0].name = other.graph.node[0].input[0] = "pixels"
+    onnx.save(other, project.folder / "other.onnx")
+    for command in ("compare", "bench"):
+        said = optkit(command, "model.onnx", "other.onnx", code=2, cwd=project.folder).err
+        assert "error: other.onnx cannot take the inputs of model.onnx: it takes pixels, not x\n" in said
+
+
 def test_compare_two_runs(optkit: Optkit, project: Project, onnx_run: Run) -> None:
     other = project.folder.parent / "out"
     optkit("optimize", project.recipe, "-o", other, "--set", "steps.quantize.ranges=minmax")
@@ -190,7 +200,7 @@ def test_inspect(optkit: Optkit, project: Project) -> None:
     assert "quantized: no" in optkit("inspect", project.folder / "model.onnx").out
 
 
-@pytest.mark.parametrize("name", ["..", "calibration.npz"])
+@pytest.mark.parametrize("name", ["..", "calibration.npz", "recipe.yaml"])
 def test_inspect_something_else(name: str, optkit: Optkit, project: Project) -> None:
     assert optkit("inspect", name, code=2, cwd=project.folder).err.startswith("error: ")
 
@@ -232,10 +242,10 @@ def test_package_what_is_no_run(optkit: Optkit, tmp_path: Path) -> None:
 
 @pytest.mark.heavy
 def test_verify_replays_over_http_and_grpc(optkit: Optkit, onnx_run: Run) -> None:
-    done = optkit("verify", onnx_run.folder)
-    assert done.out.startswith("triton/tiny: ")
-    assert "http" in done.out
-    assert "grpc" in done.out
+    found = optkit("verify", onnx_run.folder, "--json").json
+    assert list(found) == ["triton/tiny"]
+    assert {check["protocol"] for check in found["triton/tiny"]} >= {"http", "grpc"}
+    assert all(check["ok"] for check in found["triton/tiny"])
 
 
 def test_verify_refuses_what_was_not_approved(optkit: Optkit, onnx_run: Run, tmp_path: Path) -> None:

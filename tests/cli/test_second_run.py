@@ -70,8 +70,8 @@ def test_changed_samples_rebuild_from_quantize_on_and_plan_says_why(copied: Optk
 
 
 def test_a_changed_option_says_so(optkit: Optkit, project: Project) -> None:
-    why = optkit("plan", project.recipe, "--explain", "quantize", "--set", "steps.quantize.ranges=kl").out
-    assert why == "option ranges: mse → kl\n"
+    why = optkit("plan", project.recipe, "--explain", "quantize", "--set", "steps.quantize.per_channel=false").out
+    assert why == "option per_channel: True → False\n"
 
 
 def test_there_is_no_step_to_explain(optkit: Optkit, project: Project) -> None:
@@ -110,7 +110,7 @@ def test_a_damaged_source_is_copied_in_again(copied: Optkit, project: Project) -
     for path in copied.store.glob("objects/*/*/*.npz"):
         path.chmod(0o644)
         path.write_bytes(b"not an archive")
-    project.edit(("quantize]", "quantize: {ranges: minmax}]"))
+    project.edit(("quantize]", "quantize: {ranges: percentile, percentile: 99.5}]"))
     assert rebuilt(copied, project) == {"quantize", "quantize on evaluation", "requests for quantize"}
 
 

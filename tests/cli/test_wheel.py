@@ -1,16 +1,23 @@
+"""The wheel, installed in an empty folder outside the clone; the commands of the documentation are run with it."""
+
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.cli.pages import blocks, commands, shown, workplace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.cli.command import Optkit
+
 ROOT = Path(__file__).parents[2]
-START = "import sys; sys.argv[0] = 'optkit'; from optkit.cli import main; main()"
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +29,21 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return wheel
 
 
-@pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns an empty folder in which the wheel was installed."""
-    folder = tmp_path_factory.mktemp("installed")
+@pytest.fixture
+def installed(optkit: Optkit, wheel: Path, tmp_path: Path) -> Optkit:
+    """Returns the program as the wheel installs it, with an empty store."""
+    folder = tmp_path / "installed"
     pip("install", "--no-deps", "--no-index", "--target", folder, wheel)
-    return folder
+    program = replace(optkit, store=tmp_path / "store").given(PYTHONPATH=str(folder))
+    found = subprocess.run(
+        [sys.executable, "-P", "-c", "import optkit; print(optkit.__file__)"],
+        capture_output=True,
+        check=True,
+        env=program.environment,
+        text=True,
+    )
+    assert found.stdout.startswith(str(folder))
+    return program
 
 
 def pip(*arguments: str | Path) -> None:
@@ -36,17 +52,8 @@ def pip(*arguments: str | Path) -> None:
     subprocess.run(command, check=True, cwd="/")
 
 
-def run(installed: Path, cwd: Path, code: str, *arguments: str) -> str:
-    """Runs Python code with the installed package before all others; returns what it printed."""
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(installed), "HOME": str(cwd)}
-    command = [sys.executable, "-P", "-c", code, *arguments]
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.mark.heavy
-def test_the_wheel_holds_what_it_needs_and_nothing_else(wheel: Path) -> None:
+def test_it_holds_what_it_needs_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {
         "optkit/py.typed",
@@ -63,19 +70,18 @@ def test_the_wheel_holds_what_it_needs_and_nothing_else(wheel: Path) -> None:
 
 
 @pytest.mark.heavy
-def test_the_wheel_scaffolds_and_optimizes_outside_the_clone(installed: Path, tmp_path: Path) -> None:
-    assert run(installed, tmp_path, "import optkit; print(optkit.__file__)").startswith(str(installed))
-    scaffolded = run(installed, tmp_path, START, "init", "mine").splitlines()
-    assert scaffolded[-1] == "next: optkit optimize mine/recipe.yaml"
-    assert {Path(line).name for line in scaffolded[:-2]} == {
+def test_every_command_of_the_documentation_works(installed: Optkit, tmp_path: Path) -> None:
+    """The README scaffolds `my-model`, optimizes and verifies it: that is the example recipe from end to end."""
+    reader = workplace(tmp_path / "reader")
+    for block in blocks("console"):
+        printed = "".join(shown(installed, reader, command) for command in commands(block))
+        if block.fence.endswith("exact"):
+            assert printed == block.text, str(block)
+    scaffolded = {path.name for path in (reader / "my-model").rglob("*") if path.is_file()}
+    assert scaffolded == {
         "recipe.yaml", "model.py", "train.py", "weights.safetensors", "dataset.yaml", "mnist.npz", "LICENSE",
     }  # fmt: skip
-    assert "it has never run" in run(installed, tmp_path, START, "plan", "mine/recipe.yaml")
-    quick = ("--set", "measure.seconds=0.5", "--set", "gates.latency.min_speedup=0.01")
-    shown = run(installed, tmp_path, START, "optimize", "mine/recipe.yaml", "-o", "out", *quick)
-    assert "approved: 1 of 1 candidates" in shown
-    assert (tmp_path / "out" / "triton" / "mnist-cnn" / "1" / "model.onnx").is_file()
-    (candidate,) = json.loads((tmp_path / "out" / "report.json").read_text())["candidates"]
+    (candidate,) = json.loads((reader / "out" / "my-model" / "report.json").read_text())["candidates"]
     (top1,) = candidate["metrics"]
     assert top1["samples"] == 1000
     assert top1["baseline"]["value"] >= 0.97

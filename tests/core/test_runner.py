@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,9 +50,9 @@ def damage(execution: Execution, name: str) -> None:
     file.write_text(file.read_text().swapcase())
 
 
-def failure(execution: Execution, do: Pass) -> OptkitError:
+def failure(execution: Execution, do: Pass, name: str = "step") -> OptkitError:
     with pytest.raises(OptkitError) as caught:
-        run(execution, chain(step=do))
+        run(execution, chain(**{name: do}))
     return caught.value
 
 
@@ -197,6 +198,16 @@ def test_a_failed_step_leaves_a_repro(execution: Executions, tmp_path: Path) -> 
     assert set(document["inputs"]) == {"model"}
     assert set(document["versions"]) >= {"optkit", "torch", "onnx", "numpy"}
     assert (repro / "inputs" / "model" / "text.txt").stat().st_nlink == 1
+
+
+@pytest.mark.parametrize("name", ["/abs/model.onnx on data", "../model.onnx on data", "model on: data?"])
+def test_a_repro_stays_in_its_folder_whatever_the_step_is_called(
+    name: str, execution: Executions, tmp_path: Path
+) -> None:
+    error = failure(execution("hello"), Misbehave("raise"), name)
+    (repro,) = (tmp_path / "repro").iterdir()
+    assert error.hint == f"to reproduce: {repro}"
+    assert re.fullmatch(r"[\w.-]+", repro.name)
 
 
 def test_a_second_failure_replaces_the_repro(execution: Executions, tmp_path: Path) -> None:

@@ -142,6 +142,21 @@ def test_symbolic_links_cannot_lead_out(tiny: Callable[..., Path], tmp_path: Pat
         source(folder)
 
 
+def test_an_artifact_is_taken_as_it_is(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    first, kept = source(tiny(), "train", 7), tmp_path / "kept"
+    kept.mkdir()
+    for name, file in first.files.items():
+        (kept / name).write_bytes(file.read_bytes())
+    for name, document in first.documents.items():
+        (kept / name).write_bytes(document)
+    assert source(kept, None).digest(digest_file) == first.digest(digest_file)
+    with pytest.raises(UsageError, match="no split `test`"):
+        source(kept, "test")
+    (kept / "dataset.json").write_text("{")
+    with pytest.raises(UsageError, match=r"dataset\.json is not valid JSON"):
+        source(kept, None)
+
+
 def test_missing_folder_suggests_the_nearest(tiny: Callable[..., Path], tmp_path: Path) -> None:
     tiny()
     with pytest.raises(UsageError, match=r"there is no such dataset\ndid you mean 'tiny'"):
