@@ -8,6 +8,7 @@ from optkit.passes.export import Export
 from optkit.passes.fuse import Fuse
 from optkit.passes.import_onnx import ImportOnnx
 from optkit.passes.quantize import Quantize
+from optkit.passes.quantize_weights import QuantizeWeights
 from optkit.passes.simplify import Simplify
 
 if TYPE_CHECKING:
@@ -21,4 +22,5 @@ PASSES: Mapping[str, type[Pass]] = {
     "simplify": Simplify,
     "fuse": Fuse,
     "quantize": Quantize,
+    "quantize-weights": QuantizeWeights,
 }
