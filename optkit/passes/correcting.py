@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import shutil
+from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import UsageError
-from optkit.graph.taps import open_tap
 from optkit.passes.calibration import calibration_feeds
 from optkit.quant.blocks import quantize
 from optkit.quant.gptq import Hessian, gptq
+from optkit.quant.observe import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import onnx_ir as ir
+    from numpy.typing import NDArray
 
     from optkit.core.interface import Interface
     from optkit.core.passes import Work
     from optkit.graph.matrices import Matrix
-    from optkit.graph.taps import Tap
     from optkit.quant.blocks import Blocks, Form
 
 BUDGET = 512 << 20
@@ -32,24 +33,24 @@ def corrected(  # noqa: PLR0913, PLR0917  # the step's own
     """Yields each product and its weight by GPTQ; matrices with one input share its Hessian.
 
     Every matrix sees the inputs that the float model gives it. Inside the bodies of If and Loop no input can be
-    watched: such weights are rounded to nearest.
+    watched: such weights are rounded to nearest. The graph may be changed between two products.
 
     Raises:
-        UsageError: The data does not fit the model, or an input of a matrix holds NaN or infinity on it.
+        UsageError: The data does not fit the model, or a tensor holds NaN or infinity.
     """
     import numpy as np
 
-    tap = open_tap(model, [_input(matrix) for matrix in matrices], work.scratch / "watched")
+    original = model.clone()
     done = 0
     for group in _groups(matrices):
-        hessians = _collected(tap, group, data, interface, work, done / len(matrices))
+        feeds = _reported(data, interface, work, done / len(matrices))
+        hessians = _collected(original, group, feeds, work.scratch / "watched")
         for matrix in group:
             hessian, weight = hessians.get(_input(matrix)), matrix.read()
             if not np.isfinite(weight).all():
                 raise UsageError(f"weight {matrix.weight.name} holds NaN or infinity")
             yield matrix, quantize(weight, form) if hessian is None else gptq(weight, hessian.total, form)
             done += 1
-            work.progress(0.85 * done / len(matrices), f"{done} of {len(matrices)} matrices")
 
 
 def _groups(matrices: list[Matrix]) -> list[list[Matrix]]:
@@ -69,23 +70,23 @@ def _groups(matrices: list[Matrix]) -> list[list[Matrix]]:
     return groups
 
 
-def _collected(  # noqa: PLR0913, PLR0917  # the step's own
-    tap: Tap, group: list[Matrix], data: Path, interface: Interface, work: Work, done: float
+def _collected(
+    model: ir.Model, group: list[Matrix], feeds: Iterator[Mapping[str, NDArray[Any]]], scratch: Path
 ) -> dict[str, Hessian]:
-    import numpy as np
+    graph = model.graph
+    watchable = {value.name for value in (*graph.inputs, *(value for node in graph for value in node.outputs))}
+    sizes = {_input(matrix): matrix.shape[0] for matrix in group}
+    hessians = {name: Hessian(size) for name, size in sizes.items() if name in watchable}
+    scratch.mkdir(parents=True)
+    watched = watch(model, {name: [hessian] for name, hessian in hessians.items()}, feeds, scratch)
+    shutil.rmtree(scratch)
+    return {name: hessian for name, hessian in hessians.items() if name in watched}
 
-    wanted = {_input(matrix): matrix.shape[0] for matrix in group}
-    hessians = {name: Hessian(size) for name, size in wanted.items() if name in tap.types}
-    for feed, _ in calibration_feeds(data, interface):
-        for name, values in tap.run(feed, hessians):
-            if not np.isfinite(values).all():
-                raise UsageError(
-                    f"tensor {name} holds NaN or infinity on the calibration data",
-                    hint="check the data, or the model's arithmetic at that tensor",
-                )
-            hessians[name].add(values)
-        work.progress(0.85 * done, f"watching {len(hessians)} inputs")
-    return hessians
+
+def _reported(data: Path, interface: Interface, work: Work, done: float) -> Iterator[Mapping[str, NDArray[Any]]]:
+    for feed, fraction in calibration_feeds(data, interface):
+        yield feed
+        work.progress(0.85 * done, f"watching inputs: {fraction:.0%} of the data")
 
 
 def _input(matrix: Matrix) -> str:

@@ -31,7 +31,7 @@ class QuantizeWeights(Pass):
     block: Literal[32, 64, 128] = 32
     """Weights along the summed axis that share a scale."""
     method: Literal["rtn", "gptq"] = "rtn"
-    """`rtn` rounds to nearest, with the range of least squared error; `gptq` makes up for errors on calibration data."""
+    """`rtn` rounds to nearest, with ranges of least squared error; `gptq` makes up for errors on calibration data."""
     symmetric: bool = True
     """Whether blocks have a scale only; else each has a zero point, too."""
     form: Literal["matmulnbits", "qdq"] | None = None

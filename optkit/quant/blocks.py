@@ -142,14 +142,24 @@ def _columns(weight: NDArray[Any], form: Form, *, clip: bool) -> tuple[NDArray[A
     """Returns the codes, scales and zero points of some columns."""
     import numpy as np
 
-    depth, width = weight.shape
-    count = -(-depth // form.block)
-    # Rows that fill the last block up repeat its last row, so that they change neither its range nor its zero point.
-    filled = np.pad(weight.astype(np.float32, copy=False), ((0, count * form.block - depth), (0, 0)), mode="edge")
-    rows = filled.reshape(count, form.block, width)
+    weight = weight.astype(np.float32, copy=False)
+    full = len(weight) - len(weight) % form.block
+    # The last block may be shorter: it is a group of its own, so that nothing made up enters its range.
+    groups = [
+        part for part in (weight[:full].reshape(-1, form.block, weight.shape[1]), weight[None, full:]) if part.size
+    ]
+    parts = [_encoded(rows, form, clip=clip) for rows in groups]
+    codes, scales, zeros = (np.concatenate(group) for group in zip(*parts, strict=True))
+    return codes, scales, zeros
+
+
+def _encoded(rows: NDArray[Any], form: Form, *, clip: bool) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Returns codes [blocks x rows, N], and scales and zero points [blocks, N], of blocks [blocks, rows, N]."""
+    import numpy as np
+
     scale, zero = find_scales(rows, form, clip=clip)
-    codes = encode(rows, scale, zero, form).astype(np.uint8).reshape(-1, width)[:depth]
-    return codes, scale[:, 0], zero[:, 0].astype(np.uint8)
+    codes = encode(rows, scale, zero, form).astype(np.uint8)
+    return codes.reshape(-1, rows.shape[2]), scale[:, 0], zero[:, 0].astype(np.uint8)
 
 
 def _scaled(rows: NDArray[Any], form: Form, shrink: float) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -39,9 +39,15 @@ class Hessian:
         self.total = np.zeros((self.size, self.size), np.float32)
 
     def add(self, values: NDArray[Any]) -> None:
-        """Adds float activations [..., K]."""
+        """Adds float activations [..., K].
+
+        Raises:
+            ValueError: A value is NaN or infinite.
+        """
         import numpy as np
 
+        if not np.isfinite(values).all():
+            raise ValueError("values are not finite")
         rows = values.reshape(-1, self.size).astype(np.float32, copy=False)
         self.total += rows.T @ rows
         self.rows += len(rows)

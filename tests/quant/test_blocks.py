@@ -17,8 +17,8 @@ MATRICES = arrays.arrays(
 
 
 def errors(weight: np.ndarray, blocks: Blocks) -> np.ndarray:
-    gap: np.ndarray = dequantize(blocks).astype(np.float64) - weight
-    return np.abs(gap)
+    gap: np.ndarray = np.abs(dequantize(blocks).astype(np.float64) - weight)
+    return gap
 
 
 @given(MATRICES, FORMS)

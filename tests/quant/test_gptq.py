@@ -82,3 +82,8 @@ def test_the_product_error_is_that_of_the_product() -> None:
 def test_nothing_finite_is_reported() -> None:
     with pytest.raises(np.linalg.LinAlgError):
         gptq(np.ones((32, 2), np.float32), np.full((32, 32), np.nan, np.float32), Form(4, 32, symmetric=True))
+
+
+def test_a_nan_among_the_inputs_is_refused() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        Hessian(4).add(np.array([[1, 2, np.nan, 3]], np.float32))
