@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from optkit.passes.cast import Cast
 from optkit.passes.export import Export
 from optkit.passes.fuse import Fuse
 from optkit.passes.import_onnx import ImportOnnx
@@ -23,4 +24,5 @@ PASSES: Mapping[str, type[Pass]] = {
     "fuse": Fuse,
     "quantize": Quantize,
     "quantize-weights": QuantizeWeights,
+    "cast": Cast,
 }
