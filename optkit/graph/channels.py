@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _MATRIX_PRODUCTS = frozenset({"Gemm", "MatMul"})
 WEIGHTED = _MATRIX_PRODUCTS | {"Conv", "ConvTranspose"}
 _MATRIX = 2
+_RESHAPES = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
 _HOPS = 16
 """Operators between two constants that are looked through; more than any real block has."""
 _DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
@@ -84,6 +85,9 @@ def producers(value: ir.Value, axis: int, hops: int = _HOPS) -> tuple[Constant, 
         return _of_norm(node, axis)
     if node.op_type in {"Add", "Sub", "Mul"}:
         return _of_sum_or_scale(node, axis, hops)
+    if node.op_type == "ReduceMean":
+        before = next((before for before, after in _mean_axes(node).items() if after == axis), None)
+        return None if before is None else _alone(node.inputs[0], before, hops)
     index = _transparent(node, axis)
     return None if index is None else _alone(node.inputs[index], axis, hops)
 
@@ -97,11 +101,41 @@ def consumers(value: ir.Value, axis: int, hops: int = _HOPS) -> tuple[Constant, 
         return None
     found: list[Constant] = []
     for use in value.uses():
-        behind = _behind(use.node, use.idx, axis, hops - 1)
-        if behind is None:
+        reached = behind(use.node, use.idx, axis, hops - 1)
+        if reached is None:
             return None
-        found.extend(behind)
+        found.extend(reached)
     return tuple(found)
+
+
+def behind(node: ir.Node, index: int, axis: int, hops: int = _HOPS) -> tuple[Constant, ...] | None:
+    """Returns what `consumers` does for a single reader: the node, which reads the tensor as input `index`."""
+    weight = weight_of(node, index, axis)
+    if weight is not None:
+        return (weight,)
+    if index != 0 or node.domain not in _DOMAINS or any(v.uses() or v.is_graph_output() for v in node.outputs[1:]):
+        return None
+    result = node.outputs[0]
+    if _transparent(node, axis) == 0:
+        return consumers(result, axis, hops)
+    if node.op_type == "ReduceMean":
+        after = _mean_axes(node).get(axis)
+        return None if after is None else consumers(result, after, hops)
+    return _behind_flattening(node, axis, hops)
+
+
+def reshapes_only(node: ir.Node) -> bool:
+    """Whether the node moves data between other axes, and leaves the last one as it is."""
+    if node.domain not in _DOMAINS:
+        return False
+    before, after = node.inputs[0] if node.inputs else None, node.outputs[0]
+    shapes = [value.shape for value in (before, after) if value is not None and value.shape is not None]
+    if len(shapes) != 2 or not all(shapes) or not isinstance(shapes[0][-1], int):  # noqa: PLR2004  # both are known
+        return False
+    if node.op_type == "Transpose":
+        return node.attributes.get_ints("perm", (0,))[-1] == len(shapes[0]) - 1
+    # The index of a channel is the flat index modulo their number, before and after.
+    return node.op_type in _RESHAPES and shapes[0][-1] == shapes[1][-1]
 
 
 def weight_of(node: ir.Node, index: int = 0, axis: int = -1) -> Constant | None:
@@ -223,24 +257,8 @@ def _alone(value: ir.Value | None, axis: int, hops: int) -> tuple[Constant, ...]
     return producers(value, axis, hops - 1) if value is not None and len(value.uses()) == 1 else None
 
 
-def _behind(node: ir.Node, index: int, axis: int, hops: int) -> tuple[Constant, ...] | None:
-    weight = weight_of(node, index, axis)
-    if weight is not None:
-        return (weight,)
-    if (
-        index != 0
-        or node.domain not in _DOMAINS
-        or any(value.uses() or value.is_graph_output() for value in node.outputs[1:])
-    ):
-        return None
-    result = node.outputs[0]
-    if _transparent(node, axis) == 0:
-        return consumers(result, axis, hops)
-    return _behind_flattening(node, axis, hops)
-
-
 def _behind_flattening(node: ir.Node, axis: int, hops: int) -> tuple[Constant, ...] | None:
-    """Behind [n, c, h, w] → [n, c·h·w] or a mean over h and w, channel c owns h·w neighbouring columns, or one."""
+    """Behind [n, c, h, w] → [n, c·h·w], channel c owns h·w neighbouring columns."""
     shape, result = node.inputs[0].shape if node.inputs[0] is not None else None, node.outputs[0]
     if shape is None or result.shape is None or len(shape) != 1 - axis or len(result.shape) != _MATRIX:
         return None
@@ -249,7 +267,7 @@ def _behind_flattening(node: ir.Node, axis: int, hops: int) -> tuple[Constant, .
         return None
     flat = node.op_type == "Flatten" and node.attributes.get_int("axis", 1) == 1
     flat |= node.op_type == "Reshape" and _size_of_rest(shape) == columns
-    if not flat and not (node.op_type == "ReduceMean" and channels == columns and shape[0] == result.shape[0]):
+    if not flat:
         return None
     found = consumers(result, -1, hops)
     return None if found is None else tuple(_repeated(each, columns // channels) for each in found)
@@ -269,11 +287,27 @@ def _repeated(constant: Constant, times: int) -> Constant:
 
 def _transparent(node: ir.Node, axis: int) -> int | None:
     """Returns the input whose channels' scales the result has, if the node leaves them alone."""
-    if node.op_type in _HOMOGENEOUS or _is_rectifier(node):
+    if node.op_type in _HOMOGENEOUS or _is_rectifier(node) or (axis == -1 and reshapes_only(node)):
         return 0
     if node.op_type == "MultiHeadAttention" and axis == -1 and all(bias is None for bias in node.inputs[3:4]):
         return 2  # mixes the values of positions, never of channels
     return None
+
+
+def _mean_axes(node: ir.Node) -> dict[int, int]:
+    """Returns the axes that a mean keeps, from the right: before → after; empty if they are unknown."""
+    shape, given = node.inputs[0].shape if node.inputs[0] is not None else None, [*node.inputs[1:], None][0]
+    axes = node.attributes.get_ints("axes", ())
+    if given is not None:
+        axes = () if given.const_value is None else given.const_value.numpy().tolist()
+    if shape is None or not axes:
+        return {}
+    rank = len(shape)
+    gone = {axis % rank for axis in axes}
+    kept = [axis for axis in range(rank) if axis not in gone]
+    if node.attributes.get_int("keepdims", 1):
+        return {axis - rank: axis - rank for axis in kept}
+    return {axis - rank: place - len(kept) for place, axis in enumerate(kept)}
 
 
 def _is_rectifier(node: ir.Node) -> bool:

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from optkit.graph.channels import Constant, consumers, producers, rescale, weight_of
+from optkit.graph.channels import Constant, behind, consumers, producers, rescale, reshapes_only, weight_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -27,19 +27,21 @@ _LINEAR = frozenset({"Gemm", "MatMul"})
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A tensor that linear layers read.
+    """A tensor that linear layers read, directly or reshaped.
 
     Attributes:
         tensor: With channels on its last axis.
         weights: Of the layers that will be quantized.
         divided: Constants in front that absorb the division; None where it takes a Mul.
-        multiplied: The weights behind. They are all that reads the tensor, unless it takes a Mul.
+        multiplied: The weights behind.
+        readers: Nodes and inputs that lead to these weights. They are all that reads the tensor, unless it takes a Mul.
     """
 
     tensor: ir.Value
     weights: tuple[Constant, ...]
     divided: tuple[Constant, ...] | None
     multiplied: tuple[Constant, ...]
+    readers: tuple[tuple[ir.Node, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,9 @@ class Smoothing:
 
 def find_sites(model: ir.Model, nodes: Collection[str]) -> list[Site]:
     """Returns the tensors that Gemm and MatMul layers among `nodes` (names) read, in graph order."""
-    tensors = {node.inputs[0]: None for node in model.graph if node.name in nodes and node.op_type in _LINEAR}
-    return [site for tensor in tensors if tensor is not None and (site := _site(tensor, nodes)) is not None]
+    layers = [node for node in model.graph if node.name in nodes and node.op_type in _LINEAR and weight_of(node)]
+    tensors = {_root(node.inputs[0]): None for node in layers if node.inputs[0] is not None}
+    return [site for tensor in tensors if (site := _site(tensor, nodes)) is not None]
 
 
 def smooth(
@@ -144,15 +147,29 @@ def expected_error(seen: Channels, weights: Sequence[NDArray[Any]], scales: NDAr
     return error
 
 
+def _root(value: ir.Value) -> ir.Value:
+    """Returns the tensor that `value` is a reshaping of."""
+    while (node := value.producer()) is not None and reshapes_only(node) and node.inputs[0] is not None:
+        value = node.inputs[0]
+    return value
+
+
 def _site(tensor: ir.Value, nodes: Collection[str]) -> Site | None:
-    readers = [(use.node, weight_of(use.node, use.idx)) for use in tensor.uses()]
-    weights = tuple(w for node, w in readers if w is not None and node.op_type in _LINEAR and node.name in nodes)
+    reached = [(use.node, use.idx, behind(use.node, use.idx, -1)) for use in tensor.uses()]
+    leading = [(node, index, found) for node, index, found in reached if found and _any_linear(found, nodes)]
+    multiplied = tuple(constant for _, _, found in leading for constant in found)
+    weights = tuple(each for each in multiplied if _any_linear((each,), nodes))
     if not weights or tensor.const_value is not None:
         return None
-    divided, multiplied = producers(tensor, -1), consumers(tensor, -1)
-    if divided is None or multiplied is None:
-        return Site(tensor, weights, None, weights)
-    return Site(tensor, weights, divided, multiplied)
+    readers = tuple((node, index) for node, index, _ in leading)
+    divided, everything = producers(tensor, -1), consumers(tensor, -1)
+    if divided is None or everything is None:
+        return Site(tensor, weights, None, multiplied, readers)
+    return Site(tensor, weights, divided, everything, readers)
+
+
+def _any_linear(found: Sequence[Constant], nodes: Collection[str]) -> bool:
+    return any(each.node.name in nodes and each.node.op_type in _LINEAR for each in found)
 
 
 def _apply(graph: ir.Graph, site: Site, scales: NDArray[Any]) -> None:
@@ -169,7 +186,7 @@ def _insert(graph: ir.Graph, site: Site, scales: NDArray[Any]) -> None:
     import numpy as np
     import onnx_ir as ir
 
-    tensor, readers = site.tensor, {weight.node: None for weight in site.weights}
+    tensor, readers = site.tensor, {node for node, _ in site.readers}
     inverse = (1 / scales).astype(np.float32)
     factor = ir.Value(name=f"{tensor.name}_smoothing", const_value=ir.Tensor(inverse, name=f"{tensor.name}_smoothing"))
     factor.shape, factor.type = ir.Shape(inverse.shape), ir.TensorType(ir.DataType.FLOAT)
@@ -178,8 +195,8 @@ def _insert(graph: ir.Graph, site: Site, scales: NDArray[Any]) -> None:
     smoothed = node.outputs[0]
     smoothed.name, smoothed.type, smoothed.shape = f"{tensor.name}_smoothed", tensor.type, tensor.shape
     graph.insert_before(next(each for each in graph if each in readers), node)
-    for reader in readers:
-        reader.replace_input_with(0, smoothed)
+    for reader, index in site.readers:
+        reader.replace_input_with(index, smoothed)
 
 
 def _matrix(weight: Constant) -> NDArray[Any]:

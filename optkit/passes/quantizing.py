@@ -11,6 +11,7 @@ from optkit.measure.feeding import made_up_inputs
 from optkit.measure.parity import compare_outputs
 from optkit.passes.calibration import calibration_feeds
 from optkit.passes.onnx_step import error_note, move_artifact, open_runtime, read_model, write_model
+from optkit.passes.preparing import prepared
 from optkit.quant.engine import Format, write_dynamic, write_static
 from optkit.quant.int8_nodes import count_int8
 from optkit.quant.observe import activations, observe
@@ -57,10 +58,11 @@ def quantize(do: Quantize, inputs: Mapping[str, Path], work: Work) -> None:
 
 def _static(do: Quantize, model: ir.Model, interface: Interface, data: Path, work: Work) -> ir.Model:
     profile, form = profile_named(do.target or DEFAULT_TARGET), _format(do)
-    nodes = place(model, profile)
-    if not nodes:
+    if not place(model, profile):
         raise StepFailed(f"nothing to quantize: {NO_WEIGHTS}", hint="leave the quantize step out")
-    histograms = _observed(model, activations(nodes, profile), calibration_feeds(data, interface), work)
+    model = prepared(do, model, profile, lambda: (feed for feed, _ in calibration_feeds(data, interface)), work)
+    nodes = place(model, profile)
+    histograms = _observed(model, activations(nodes, profile), calibration_feeds(data, interface), work, do.mask)
     levels = (127 if form.reduce_range else 255) if not profile.signed_activations else 254
     ranges = {
         name: find_range(
@@ -80,7 +82,11 @@ def _format(do: Quantize) -> Format:
 
 
 def _observed(
-    model: ir.Model, names: list[str], feeds: Iterator[tuple[Mapping[str, NDArray[Any]], float]], work: Work
+    model: ir.Model,
+    names: list[str],
+    feeds: Iterator[tuple[Mapping[str, NDArray[Any]], float]],
+    work: Work,
+    mask: str | None,
 ) -> dict[str, Histogram]:
     scratch = work.scratch / "observed"
     scratch.mkdir(parents=True, exist_ok=True)
@@ -90,7 +96,7 @@ def _observed(
             yield feed
             work.progress(0.1 + 0.7 * fraction, "calibrating")
 
-    return observe(model, names, fed(), scratch)
+    return observe(model, names, fed(), scratch, mask=mask)
 
 
 def _note_int8(do: Quantize, out: Path, work: Work) -> None:
