@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import StepFailed, UsageError
 from optkit.graph.save import MODEL_FILE
-from optkit.graph.shapes import name_nodes, refresh_shapes
 from optkit.measure.feeding import made_up_inputs
 from optkit.measure.parity import compare_outputs
 from optkit.passes.calibration import calibration_feeds
 from optkit.passes.onnx_step import error_note, move_artifact, open_runtime, read_model, write_model
 from optkit.passes.preparing import prepared
-from optkit.quant.engine import Format, write_dynamic, write_static
+from optkit.quant.dynamic import write_dynamic
+from optkit.quant.engine import Format, write_static
 from optkit.quant.int8_nodes import count_int8
-from optkit.quant.observe import activations, observe
+from optkit.quant.layout import calibrated_tensors
+from optkit.quant.observe import observe
 from optkit.quant.placement import place
 from optkit.quant.prepare import prepare
 from optkit.quant.profiles import profile_named
@@ -46,8 +47,6 @@ def quantize(do: Quantize, inputs: Mapping[str, Path], work: Work) -> None:
         quantized = _static(do, model, interface, inputs["calibration"], work)
     else:
         quantized = write_dynamic(model, _format(do))
-    name_nodes(quantized)
-    refresh_shapes(quantized)
     out = work.scratch / "quantized"
     write_model(quantized, interface, out)
     work.progress(0.9, "checking")
@@ -62,8 +61,8 @@ def _static(do: Quantize, model: ir.Model, interface: Interface, data: Path, wor
         raise StepFailed(f"nothing to quantize: {NO_WEIGHTS}", hint="leave the quantize step out")
     model = prepared(do, model, profile, lambda: (feed for feed, _ in calibration_feeds(data, interface)), work)
     nodes = place(model, profile)
-    histograms = _observed(model, activations(nodes, profile), calibration_feeds(data, interface), work, do.mask)
-    levels = (127 if form.reduce_range else 255) if not profile.signed_activations else 254
+    histograms = _observed(model, calibrated_tensors(nodes, profile), calibration_feeds(data, interface), work, do.mask)
+    levels = 254 if profile.signed_activations else 255
     ranges = {
         name: find_range(
             histogram, do.ranges,
