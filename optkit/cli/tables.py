@@ -34,7 +34,7 @@ def print_timings(results: Mapping[str, tuple[Timing, Estimate | None]]) -> None
                 fmt.speedup(speedup) if speedup else "compared with",
             ]
         )
-    _print(rows)
+    print_rows(rows)
 
 
 def print_metrics(results: Mapping[str, MetricResult]) -> None:
@@ -43,21 +43,21 @@ def print_metrics(results: Mapping[str, MetricResult]) -> None:
     for index, (name, metric) in enumerate(results.items()):
         value = fmt.interval(metric.candidate, metric.kind)
         rows.append([name, metric.kind, str(metric.samples), value, fmt.drop(metric) if index else "compared with"])
-    _print(rows)
+    print_rows(rows)
 
 
 def print_inspection(found: Inspection) -> None:
     """Prints the facts about a graph."""
     for title, tensors in (("inputs", found.interface.inputs), ("outputs", found.interface.outputs)):
         click.secho(title, bold=True)
-        _print([["", tensor.name, tensor.dtype, f"[{', '.join(map(str, tensor.shape))}]"] for tensor in tensors])
+        print_rows([["", tensor.name, tensor.dtype, f"[{', '.join(map(str, tensor.shape))}]"] for tensor in tensors])
     click.secho("operators", bold=True)
-    _print([["", name, str(count)] for name, count in found.operators.items()])
+    print_rows([["", name, str(count)] for name, count in found.operators.items()])
     click.secho("weights", bold=True)
     rows = [["", "parameters", f"{found.parameters:,}"], ["", "bytes", fmt.size(found.weight_bytes)]]
     rows += [["", f"as {name}", fmt.size(count)] for name, count in found.weight_types.items()]
     rows += [["", name, fmt.size(count)] for name, count in found.largest.items()]
-    _print(rows)
+    print_rows(rows)
     opsets = ", ".join(f"{domain} {version}" for domain, version in found.opsets.items())
     click.echo(f"opsets: {opsets}")
     click.echo(f"quantized: {'yes' if found.quantized else 'no'}")
@@ -70,9 +70,9 @@ def print_differences(found: Mapping[str, Mapping[str, Any]]) -> None:
         if not entries:
             click.echo("  the same")
         elif section == "outputs":
-            _print([["", name, *_errors(errors)] for name, errors in entries.items()])
+            print_rows([["", name, *_errors(errors)] for name, errors in entries.items()])
         else:
-            _print([["", name, f"{_short(old)} → {_short(new)}"] for name, (old, new) in entries.items()])
+            print_rows([["", name, f"{_short(old)} → {_short(new)}"] for name, (old, new) in entries.items()])
 
 
 def _errors(errors: Mapping[str, float]) -> Iterable[str]:
@@ -84,7 +84,8 @@ def _short(value: object) -> str:
     return f"{text[:12]}…" if len(text) == 64 else text  # noqa: PLR2004  # a sha256
 
 
-def _print(rows: Sequence[Sequence[str]]) -> None:
+def print_rows(rows: Sequence[Sequence[str]]) -> None:
+    """Prints rows in columns; the first row may be a header."""
     if not rows:
         return
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import StepFailed
+from optkit.graph.quiet import quiet
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -24,13 +24,11 @@ def upgrade(model: ir.Model, opset: int) -> None:
 
     version = model.opset_imports.get("", opset)
     if version < opset:
-        logging.disable(logging.WARNING)  # it tells which of its two converters it takes
         try:
-            version_converter.convert_version(model, opset, fallback=True)
+            with quiet():  # it tells which of its two converters it takes
+                version_converter.convert_version(model, opset, fallback=True)
         except Exception as error:
             raise _failed(version, opset, f"{type(error).__name__}: {error}") from error
-        finally:
-            logging.disable(logging.NOTSET)
     if model.opset_imports.get("", opset) < opset:
         raise _failed(version, opset, "an operator has no newer version")
     model.ir_version = max(model.ir_version or 0, _IR_VERSIONS.get(opset, 0))
