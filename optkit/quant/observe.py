@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from optkit.core.errors import UsageError
+from optkit.graph.expose import expose
 from optkit.graph.save import save_model
 from optkit.graph.session import open_graph
 from optkit.quant.histogram import Histogram
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
     from numpy.typing import NDArray
-
-    from optkit.quant.profiles import Profile
 
 BUDGET = 256 << 20
 """Bytes of activations held at once; above it, the outputs of a batch are fetched in groups, by running it again."""
@@ -35,17 +34,6 @@ class Watcher(Protocol):
             ValueError: A value is NaN or infinite.
         """
         ...
-
-
-def activations(nodes: Sequence[ir.Node], profile: Profile) -> list[str]:
-    """Returns the names of the tensors around `nodes` that will carry Q/DQ, in graph order."""
-    names: dict[str, None] = {}
-    for node in nodes:
-        results = () if node.op_type in profile.float_outputs else node.outputs
-        for value in (*node.inputs, *results):
-            if value is not None and value.const_value is None and value.name:
-                names[value.name] = None
-    return list(names)
 
 
 def observe(
@@ -73,7 +61,7 @@ def watch(
     *,
     mask: str | None = None,
 ) -> set[str]:
-    """Runs each feed and shows every tensor to its watchers; returns the tensors that are floats, and were shown.
+    """Runs each feed and shows every tensor to its watchers; returns the tensors that are floats, and had values.
 
     Args:
         model: The graph; it is not changed.
@@ -94,14 +82,15 @@ def watch(
     floats = [info.name for info in session.get_outputs() if info.type == "tensor(float)" and info.name in watchers]
     fetch = _Fetcher(session, floats)
     masked = _maskable(model, mask, watchers)
-    seen = set(floats)
+    seen: set[str] = set()
     for feed in feeds:
         given = {name: array for name, array in feed.items() if name in inputs}
         arrays = {name: array for name, array in given.items() if name in watchers and array.dtype.kind == "f"}
-        seen.update(arrays)
         for name, array in (*arrays.items(), *fetch(given)):
             shown = _unmasked(array, given[mask]) if mask is not None and name in masked else array
             _show(watchers[name], name, shown)
+            if shown.size:  # a tensor in a branch that was not taken is empty
+                seen.add(name)
     return seen
 
 
@@ -141,8 +130,7 @@ def _with_outputs(model: ir.Model, names: Sequence[str], folder: Path) -> Path:
     augmented = model.clone()
     graph = augmented.graph
     present = {value.name for value in (*graph.inputs, *graph.outputs)}
-    values = {value.name: value for node in graph for value in node.outputs}
-    graph.outputs.extend(values[name] for name in names if name not in present)
+    graph.outputs.extend(expose(augmented, (name for name in names if name not in present)).values())
     return save_model(augmented, folder)
 
 

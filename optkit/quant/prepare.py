@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import UsageError
+from optkit.graph.canonical import fold_into_convolutions, pool_globally
 from optkit.graph.gemm import merge_gemm
 from optkit.graph.shapes import name_nodes, refresh_shapes
 from optkit.graph.upgrade import upgrade
@@ -22,6 +23,8 @@ _QUANTIZED = frozenset(
 
 def prepare(model: ir.Model) -> ir.Model:
     """Returns the graph with weights as initializers, unique names, fresh shapes and an operator set of 13 or newer.
+
+    Padding, BatchNormalization, means and biases take the form for which integer kernels exist.
 
     Raises:
         UsageError: The graph is quantized already; names the first such node.
@@ -41,5 +44,8 @@ def prepare(model: ir.Model) -> ir.Model:
     passes.LiftConstantsToInitializersPass(lift_all_constants=False, size_limit=1)(model)
     name_nodes(model)
     refresh_shapes(model)
+    fold_into_convolutions(model)
+    pool_globally(model)
     merge_gemm(model)
+    name_nodes(model)
     return model
