@@ -50,25 +50,26 @@ class QuantizedTensor:
         return (0, 2**bits - 1) if self.kind.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
     def read(self) -> NDArray[Any]:
-        """Returns the codes as int64; a weight's only."""
+        """Returns the codes as integers that numpy knows; a weight's only."""
         import numpy as np
 
         if self.codes is None:
             raise ValueError(f"{self.name} stores no codes")
         codes = self.codes if isinstance(self.codes, np.ndarray) else self.codes.numpy()
-        return codes.astype(np.int64)
+        return codes if codes.dtype.name in {"int8", "uint8", "int32"} else codes.astype(np.int16)
 
     def values(self) -> NDArray[Any]:
         """Returns the float32 values of a weight with stored scales, in the layout of its codes."""
         import numpy as np
 
-        codes = self.read()
+        values = self.read().astype(np.float32)
         if self.scale is None:
             raise ValueError(f"the scale of {self.name} is made at run time")
         zero = np.zeros_like(self.scale) if self.zero is None else self.zero
-        shift, factor = (self._spread(part, codes.shape) for part in (zero, self.scale))
-        values: NDArray[Any] = (codes - shift) * factor
-        return values.astype(np.float32)
+        # In place: a large weight is not held three times.
+        values -= self._spread(zero.astype(np.float32), values.shape)
+        values *= self._spread(self.scale.astype(np.float32), values.shape)
+        return values
 
     def _spread(self, part: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
         import numpy as np
