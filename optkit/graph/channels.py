@@ -176,16 +176,22 @@ def rescale(graph: ir.Graph, constant: Constant, factors: NDArray[Any]) -> None:
 
     array, repeated = constant.array(), np.repeat(factors, constant.repeat)
     scaled = (array * repeated.reshape(-1, *[1] * (-constant.axis - 1))).astype(np.float32)
-    old = constant.node.inputs[constant.index]
-    taken = set(graph.initializers)
-    base = f"{old.name if old is not None else constant.node.name}_scaled"
+    value = constant.node.inputs[constant.index]
+    if value is None or len(value.uses()) > 1 or value.is_graph_output():
+        value = _initializer(graph, f"{value.name if value is not None else constant.node.name}_scaled", scaled)
+        constant.node.replace_input_with(constant.index, value)
+    value.const_value, value.shape = ir.Tensor(scaled, name=value.name), ir.Shape(scaled.shape)
+
+
+def _initializer(graph: ir.Graph, base: str, array: NDArray[Any]) -> ir.Value:
+    """Returns a new float initializer, of a name that is free."""
+    import onnx_ir as ir
+
+    taken = graph.initializers
     name = next(n for n in (base, *(f"{base}_{i}" for i in range(len(taken) + 1))) if n not in taken)
-    value = ir.Value(name=name, const_value=ir.Tensor(scaled, name=name), shape=ir.Shape(scaled.shape))
-    value.type = ir.TensorType(ir.DataType.FLOAT)
+    value = ir.Value(name=name, type=ir.TensorType(ir.DataType.FLOAT), const_value=ir.Tensor(array, name=name))
     graph.register_initializer(value)
-    constant.node.replace_input_with(constant.index, value)
-    if old is not None and old.name in taken and not old.uses() and not old.is_graph_output():
-        del graph.initializers[old.name or ""]
+    return value
 
 
 def _of_product(node: ir.Node, axis: int) -> tuple[Constant, ...] | None:

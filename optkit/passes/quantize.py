@@ -41,6 +41,8 @@ class Quantize(Pass):
     """Whether layers that follow each other share out the ranges of their channels; by default where that pays."""
     smooth: bool | None = None
     """Whether linear layers take over the outliers of their activations; by default where that pays."""
+    bias_correction: bool | None = None
+    """Whether biases make up for what rounding the weights adds on average; by default unless `per_channel`."""
     mask: str | None = None
     """The input that is 0 at padding: such positions are left out of all statistics."""
     target: str | None = None
