@@ -102,7 +102,7 @@ class _Fetcher:
         self._growth: dict[str, float] = {}
 
     def __call__(self, given: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, NDArray[Any]]]:
-        size = sum(array.nbytes for array in given.values())
+        size = sum(array.nbytes for array in given.values()) or 1
         pending = [name for name in self._names if name not in given]
         while pending:
             group = self._next(pending, size)
