@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from optkit.graph.half_types import half_slots, is_float
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import onnx_ir as ir
 
     from optkit.graph.half_types import HalfName, Slots
@@ -178,13 +176,9 @@ def _extent(tensor: ir.TensorProtocol) -> tuple[float, float]:
     """Returns the smallest and the largest magnitude of a constant; infinity exists in half precision, too."""
     import numpy as np
 
-    largest, smallest = 0.0, np.inf
-    for chunk in _chunks(tensor.numpy()):
-        finite = np.abs(chunk[np.isfinite(chunk)])
-        largest, smallest = max(largest, finite.max(initial=0.0)), min(smallest, finite.min(initial=np.inf))
-    return float(smallest), float(largest)
-
-
-def _chunks(array: Any) -> Iterator[Any]:  # noqa: ANN401  # any array
-    flat = array.reshape(-1)
-    yield from (flat[start : start + (1 << 22)] for start in range(0, flat.size, 1 << 22))
+    array = tensor.numpy()
+    low, high = float(array.min(initial=0)), float(array.max(initial=0))
+    if tensor.size > 1 and np.isfinite(low) and np.isfinite(high):
+        return 0.0, max(-low, high)  # whether a large weight holds something small does not matter
+    finite = np.abs(array[np.isfinite(array)])
+    return float(finite.min(initial=np.inf)), float(finite.max(initial=0.0))
