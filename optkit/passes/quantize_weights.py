@@ -36,8 +36,9 @@ class QuantizeWeights(Pass):
     """Whether blocks have a scale only; else each has a zero point, too."""
     form: Literal["matmulnbits", "qdq"] | None = None
     """ONNX Runtime's MatMulNBits, or a blocked DequantizeLinear (operator set 21); by default what the target runs."""
-    int8_products: bool = False
-    """Whether MatMulNBits may round activations to int8, which is faster on CPUs."""
+    int8_products: bool | None = None
+    """Whether MatMulNBits may round activations to int8, block by block; by default it does, for it has no other fast
+    kernel on CPUs: 8-bit weights with float activations are several times slower than a float product."""
     embeddings: bool = False
     """Whether embedding tables are quantized, too (ONNX Runtime only)."""
     last_layer: bool = True
@@ -51,7 +52,9 @@ class QuantizeWeights(Pass):
         """Fills in the target and the form that it runs."""
         del host
         name = self.target or target
-        return replace(self, target=name, form=self.form or _form(name))
+        form = self.form or _form(name)
+        products = form == "matmulnbits" if self.int8_products is None else self.int8_products
+        return replace(self, target=name, form=form, int8_products=products)
 
     def active_roles(self) -> frozenset[str]:
         """Only GPTQ reads calibration data."""

@@ -146,7 +146,7 @@ def _written(do: QuantizeWeights, matrix: Matrix, blocks: Blocks) -> dict[str, o
     if do.form == "qdq":
         write_dequantized(matrix, blocks)
     else:
-        write_matmulnbits(matrix, blocks, int8_products=do.int8_products)
+        write_matmulnbits(matrix, blocks, int8_products=bool(do.int8_products))
     return note
 
 

@@ -96,7 +96,7 @@ def test_results_stay_close(
     folder: Path,
     work: Work,
 ) -> None:
-    do = replace(CPU, bits=bits, form=form, symmetric=symmetric)
+    do = replace(CPU, bits=bits, form=form, symmetric=symmetric, int8_products=False)
     do.run({"model": folder}, work)
     expected = run(folder)
     assert np.abs(run(work.out) - expected).max() < (0.01 if bits == 8 else 0.15) * np.abs(expected).max()
@@ -175,17 +175,27 @@ def test_embeddings(bits: Literal[4, 8], symmetric: bool, folder: Path, work: Wo
     assert np.abs(run(work.out) - expected).max() < 0.2 * np.abs(expected).max()
 
 
-def test_int8_products_are_asked_for(folder: Path, work: Work) -> None:
-    replace(CPU, int8_products=True).run({"model": folder}, work)
-    node = next(node for node in onnx.load(work.out / "model.onnx").graph.node if node.op_type == "MatMulNBits")
-    assert {attribute.name: attribute.i for attribute in node.attribute}["accuracy_level"] == 4
+def attributes(folder: Path) -> dict[str, int]:
+    node = next(node for node in onnx.load(folder / "model.onnx").graph.node if node.op_type == "MatMulNBits")
+    return {attribute.name: attribute.i for attribute in node.attribute}
+
+
+def test_int8_products_are_asked_for_unless_refused(folder: Path, works: Works) -> None:
+    default, refused = works(), works()
+    CPU.run({"model": folder}, default)
+    replace(CPU, int8_products=False).run({"model": folder}, refused)
+    assert attributes(default.out)["accuracy_level"] == 4
+    assert "accuracy_level" not in attributes(refused.out)
+    assert refused.notes["quality"]["logits"]["sqnr_db"] > default.notes["quality"]["logits"]["sqnr_db"] > 30
+    assert not GPU.int8_products
 
 
 def test_gptq_beats_rounding(folder: Path, works: Works, dataset: Dataset) -> None:
     data = dataset({"ids": np.random.default_rng(0).integers(0, WORDS, (64, 6))})
     rtn, gptq = works(), works()
-    replace(CPU, bits=4).run({"model": folder}, rtn)
-    replace(CPU, bits=4, method="gptq").run({"model": folder, "calibration": data}, gptq)
+    exact = replace(CPU, bits=4, int8_products=False)
+    exact.run({"model": folder}, rtn)
+    replace(exact, method="gptq").run({"model": folder, "calibration": data}, gptq)
     noise = [np.square(run(work.out, seed=9) - run(folder, seed=9)).sum() for work in (rtn, gptq)]
     assert noise[1] < 0.8 * noise[0]
 
@@ -232,5 +242,5 @@ def test_a_broken_weight_is_named(folder: Path, tmp_path: Path, work: Work) -> N
 
 
 def test_an_old_operator_set_is_upgraded_and_a_new_one_left(tmp_path: Path, work: Work) -> None:
-    replace(CPU, form="qdq").run({"model": mlp(tmp_path / "new", opset=22)}, work)
+    GPU.run({"model": mlp(tmp_path / "new", opset=22)}, work)
     assert onnx.load(work.out / "model.onnx").opset_import[0].version == 22
