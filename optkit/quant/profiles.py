@@ -81,9 +81,9 @@ PROFILES: Mapping[str, Profile] = {
     "openvino-cpu": Profile(
         signed_activations=False,
         weighted=_WEIGHTED,
-        follow=_POOLS | {"Add", "Concat", "Mul"},
-        through=_CLAMPS | _SCALE_KEEPERS | _SMOOTH,
-        float_outputs=_WEIGHTED | _POOLS | {"Add", "Concat", "Mul"},
+        follow=_POOLS | _SCALE_KEEPERS | {"Add", "Concat", "Mul"},
+        through=_CLAMPS | _SMOOTH,
+        float_outputs=_WEIGHTED | _POOLS | _SCALE_KEEPERS | {"Add", "Concat", "Mul"},
         quantize_bias=False,
         one_concat_scale=True,
         quantize_tables=True,

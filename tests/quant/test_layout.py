@@ -66,7 +66,7 @@ def carried(model: ir.Model, target: str) -> dict[str, str]:
     ("text", "target", "expected"),
     [
         (RESIDUAL, "onnxruntime-cpu", {"x": "x", "b": "b", "p": "b", "c": "c", "e": "e", "g": "g", "h": "g"}),
-        (RESIDUAL, "openvino-cpu", {"x": "x", "p": "p", "c": "c", "e": "e", "h": "h"}),
+        (RESIDUAL, "openvino-cpu", {"x": "x", "b": "b", "p": "b", "c": "c", "e": "e", "g": "g", "h": "g"}),
         (RESIDUAL, "tensorrt", {"x": "x", "p": "p", "e": "e"}),
         (BRANCHES, "onnxruntime-cpu", {"x": "x", "a": "a", "b": "b", "c": "c", "y": "y"}),
         (BRANCHES, "tensorrt", {"x": "x", "a": "a", "b": "a", "c": "a"}),
