@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from optkit.cli.options import json_option
+from optkit.cli.options import json_option, store_option
 from optkit.cli.paths import InputPath
 
 if TYPE_CHECKING:
@@ -18,12 +18,39 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   optkit inspect model.onnx
-  optkit inspect out/mnist-cnn/triton/mnist-cnn/1/model.onnx --json"""
+  optkit inspect out/mnist-cnn/triton/mnist-cnn/1/model.onnx --json
+  optkit inspect int8 --quantization --against model.onnx --data calibration.npz"""
 )
 @click.argument("model", type=InputPath)
+@click.option("--quantization", is_flag=True, help="Show the precision of each node and the scales of each tensor.")
+@click.option("--against", type=InputPath, help="The float model: adds a signal-to-noise ratio per tensor.")
+@click.option("--data", type=InputPath, help="Dataset folder or .npz file: shows how much saturates on it.")
+@store_option
 @json_option
-def command(model: Path, *, as_json: bool) -> None:
+def command(
+    model: Path, *, quantization: bool, against: Path | None, data: Path | None, store: Path, as_json: bool
+) -> None:
     """Show inputs, outputs, operators, weights and quantization of MODEL (an .onnx file or an artifact folder)."""
+    from optkit.cli.json_output import print_json
+    from optkit.core.errors import UsageError
+
+    if not quantization:
+        if against or data:
+            raise UsageError("--against and --data say how well a model is quantized", hint="add --quantization")
+        _print_facts(model, as_json=as_json)
+        return
+    from optkit.cli.quantization_tables import print_quantization
+    from optkit.cli.view import follow
+    from optkit.workflow.quantization_report import inspect_quantization
+
+    found = follow(inspect_quantization(model, against, data, store))
+    if as_json:
+        print_json(asdict(found))
+    else:
+        print_quantization(found)
+
+
+def _print_facts(model: Path, *, as_json: bool) -> None:
     from optkit.cli.json_output import print_json
     from optkit.cli.tables import print_inspection
     from optkit.workflow.inspecting import inspect

@@ -52,14 +52,14 @@ def print_inspection(found: Inspection) -> None:
     """Prints the facts about a graph."""
     for title, tensors in (("inputs", found.interface.inputs), ("outputs", found.interface.outputs)):
         click.secho(title, bold=True)
-        _print([["", tensor.name, tensor.dtype, f"[{', '.join(map(str, tensor.shape))}]"] for tensor in tensors])
+        print_rows([["", tensor.name, tensor.dtype, f"[{', '.join(map(str, tensor.shape))}]"] for tensor in tensors])
     click.secho("operators", bold=True)
-    _print([["", name, str(count)] for name, count in found.operators.items()])
+    print_rows([["", name, str(count)] for name, count in found.operators.items()])
     click.secho("weights", bold=True)
     rows = [["", "parameters", f"{found.parameters:,}"], ["", "bytes", fmt.size(found.weight_bytes)]]
     rows += [["", f"as {name}", fmt.size(count)] for name, count in found.weight_types.items()]
     rows += [["", name, fmt.size(count)] for name, count in found.largest.items()]
-    _print(rows)
+    print_rows(rows)
     opsets = ", ".join(f"{domain} {version}" for domain, version in found.opsets.items())
     click.echo(f"opsets: {opsets}")
     click.echo(f"quantized: {'yes' if found.quantized else 'no'}")
@@ -72,9 +72,9 @@ def print_differences(found: Mapping[str, Mapping[str, Any]]) -> None:
         if not entries:
             click.echo("  the same")
         elif section == "outputs":
-            _print([["", name, *_errors(errors)] for name, errors in entries.items()])
+            print_rows([["", name, *_errors(errors)] for name, errors in entries.items()])
         else:
-            _print([["", name, f"{_short(old)} → {_short(new)}"] for name, (old, new) in entries.items()])
+            print_rows([["", name, f"{_short(old)} → {_short(new)}"] for name, (old, new) in entries.items()])
 
 
 def _errors(errors: Mapping[str, float]) -> Iterable[str]:
@@ -89,19 +89,20 @@ def _short(value: object) -> str:
 def _print_models(rows: Sequence[Sequence[str]]) -> None:
     """Prints a header and a row per model; in a terminal that is too narrow for it, a block per model."""
     if not sys.stdout.isatty() or sum(_widths(rows)) + 2 * len(rows[0]) <= shutil.get_terminal_size().columns:
-        _print(rows)
+        print_rows(rows)
         return
     header, *models = rows
     for name, *cells in models:
         click.secho(name, bold=True)
-        _print([["", title, cell] for title, cell in zip(header[1:], cells, strict=True)])
+        print_rows([["", title, cell] for title, cell in zip(header[1:], cells, strict=True)])
 
 
 def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
     return [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
 
 
-def _print(rows: Sequence[Sequence[str]]) -> None:
+def print_rows(rows: Sequence[Sequence[str]]) -> None:
+    """Prints rows in columns; the first row may be a header."""
     if not rows:
         return
     widths = _widths(rows)

@@ -1,4 +1,4 @@
-"""Splits Gemm into MatMul and Add."""
+"""Splits Gemm into MatMul and Add, and merges them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,78 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+_STANDARD = frozenset({"", "ai.onnx"})
+_MATRIX_AXES = 2
+
 
 def split_gemm(model: ir.Model) -> int:
     """Replaces each Gemm with a constant matrix by MatMul and Add, in place; returns how many.
 
     Dynamic quantization knows MatMul only, and ONNX Runtime's own replacement gets square matrices wrong.
     """
-    found = [node for node in model.graph if node.op_type == "Gemm" and node.domain in {"", "ai.onnx"}]
+    import onnx_ir as ir
+
+    found = [node for node in model.graph.all_nodes() if node.op_type == "Gemm" and node.domain in _STANDARD]
     plain = [node for node in found if _is_plain(node)]
     for node in plain:
-        _split(model.graph, node)
+        if isinstance(node.graph, ir.Graph):
+            _split(node.graph, node)
     return len(plain)
+
+
+def merge_gemm(model: ir.Model) -> int:
+    """Replaces each product of matrices that is only read by an Add, by Gemm, in place; returns how many.
+
+    A constant vector that is added becomes the bias. ONNX Runtime merges them too, but keeps a bias in float, where its
+    integer kernel wants int32. Ranks must be known.
+    """
+    products = [node for node in model.graph.all_nodes() if _is_matrix_product(node)]
+    found = [(node, add) for node in products if (add := _only_reader(node)) is not None]
+    for node, add in found:
+        _merge(node, add)
+    return len(found)
+
+
+def _is_matrix_product(node: ir.Node) -> bool:
+    if node.op_type != "MatMul" or node.domain not in _STANDARD:
+        return False
+    shapes = [value.shape for value in node.inputs if value is not None]
+    return (
+        node.inputs[1] is not None
+        and node.inputs[1].const_value is not None
+        and all(shape is not None and len(shape) == _MATRIX_AXES for shape in shapes)
+    )
+
+
+def _only_reader(node: ir.Node) -> ir.Node | None:
+    """Returns the Add in the same graph that is all that reads the node."""
+    result = node.outputs[0]
+    readers = [reader for reader, _ in result.uses()]
+    if len(readers) != 1 or result.is_graph_output():
+        return None
+    (reader,) = readers
+    is_add = reader.op_type == "Add" and reader.domain in _STANDARD and reader.graph is node.graph
+    return reader if is_add else None
+
+
+def _merge(node: ir.Node, add: ir.Node) -> None:
+    import onnx_ir as ir
+    from onnx_ir import convenience
+
+    graph, (data, weight) = node.graph, node.inputs
+    if weight is None or weight.shape is None or not isinstance(graph, ir.Graph):
+        return
+    other = add.inputs[1] if add.inputs[0] is node.outputs[0] else add.inputs[0]
+    has_bias = other is not None and other.const_value is not None and other.shape == ir.Shape([weight.shape[1]])
+    replaced = [node, add] if has_bias else [node]
+    last = replaced[-1].outputs[0]
+    gemm = ir.node(
+        "Gemm", [data, weight, other] if has_bias else [data, weight], name=node.name,
+        metadata_props=dict(node.metadata_props),
+    )  # fmt: skip
+    result = gemm.outputs[0]
+    result.name, result.type, result.shape = last.name, last.type, last.shape
+    convenience.replace_nodes_and_values(graph, add if has_bias else node, replaced, [gemm], [last], [result])
 
 
 def _is_plain(node: ir.Node) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from optkit.passes.cast import Cast
 from optkit.passes.export import Export
 from optkit.passes.fuse import Fuse
 from optkit.passes.import_onnx import ImportOnnx
 from optkit.passes.quantize import Quantize
+from optkit.passes.quantize_weights import QuantizeWeights
 from optkit.passes.simplify import Simplify
 
 if TYPE_CHECKING:
@@ -21,4 +23,6 @@ PASSES: Mapping[str, type[Pass]] = {
     "simplify": Simplify,
     "fuse": Fuse,
     "quantize": Quantize,
+    "quantize-weights": QuantizeWeights,
+    "cast": Cast,
 }

@@ -6,14 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import StepFailed, UsageError
 from optkit.graph.save import MODEL_FILE
-from optkit.graph.shapes import name_nodes, refresh_shapes
 from optkit.measure.feeding import made_up_inputs
 from optkit.measure.parity import compare_outputs
 from optkit.passes.calibration import calibration_feeds
 from optkit.passes.onnx_step import error_note, move_artifact, open_runtime, read_model, write_model
-from optkit.quant.engine import Format, write_dynamic, write_static
+from optkit.passes.preparing import prepared
+from optkit.passes.unbiasing import unbiased
+from optkit.quant.bias_correction import correct_biases, layer_inputs
+from optkit.quant.channel_statistics import ChannelStatistics
+from optkit.quant.dynamic import write_dynamic
+from optkit.quant.engine import Format, write_static
+from optkit.quant.histogram import Histogram
 from optkit.quant.int8_nodes import count_int8
-from optkit.quant.observe import activations, observe
+from optkit.quant.layout import calibrated_tensors
+from optkit.quant.observe import watch
 from optkit.quant.placement import place
 from optkit.quant.prepare import prepare
 from optkit.quant.profiles import profile_named
@@ -29,7 +35,6 @@ if TYPE_CHECKING:
     from optkit.core.interface import Interface
     from optkit.core.passes import Work
     from optkit.passes.quantize import Quantize
-    from optkit.quant.histogram import Histogram
 
 DEFAULT_TARGET = "onnxruntime-cpu"
 NO_WEIGHTS = "no convolution or matrix product has constant float32 weights"
@@ -45,8 +50,6 @@ def quantize(do: Quantize, inputs: Mapping[str, Path], work: Work) -> None:
         quantized = _static(do, model, interface, inputs["calibration"], work)
     else:
         quantized = write_dynamic(model, _format(do))
-    name_nodes(quantized)
-    refresh_shapes(quantized)
     out = work.scratch / "quantized"
     write_model(quantized, interface, out)
     work.progress(0.9, "checking")
@@ -57,12 +60,21 @@ def quantize(do: Quantize, inputs: Mapping[str, Path], work: Work) -> None:
 
 def _static(do: Quantize, model: ir.Model, interface: Interface, data: Path, work: Work) -> ir.Model:
     profile, form = profile_named(do.target or DEFAULT_TARGET), _format(do)
-    nodes = place(model, profile)
-    if not nodes:
+    if not place(model, profile):
         wide = f" of {profile.min_channels} channels or more" if profile.min_channels > 1 else ""
         raise StepFailed(f"nothing to quantize: {NO_WEIGHTS}{wide}", hint="leave the quantize step out")
-    histograms = _observed(model, activations(nodes, profile), calibration_feeds(data, interface), work)
-    levels = (127 if form.reduce_range else 255) if not profile.signed_activations else 254
+
+    def feeds() -> Iterator[Mapping[str, NDArray[Any]]]:
+        return (feed for feed, _ in calibration_feeds(data, interface))
+
+    model = prepared(do, model, profile, feeds, work)
+    nodes = place(model, profile)
+    unbiasing = do.bias_correction if do.bias_correction is not None else not do.per_channel
+    channels = {name: ChannelStatistics(axis) for name, axis in layer_inputs(nodes).items()} if unbiasing else {}
+    histograms = {name: Histogram() for name in calibrated_tensors(nodes, profile)}
+    watched = _watch(do, model, histograms, channels, calibration_feeds(data, interface), work)
+    histograms = {name: histogram for name, histogram in histograms.items() if name in watched}
+    levels = 254 if profile.signed_activations else 255
     ranges = {
         name: find_range(
             histogram, do.ranges,
@@ -70,8 +82,17 @@ def _static(do: Quantize, model: ir.Model, interface: Interface, data: Path, wor
         )
         for name, histogram in histograms.items()
     }  # fmt: skip
-    work.notes["constant"] = [name for name, (low, high) in ranges.items() if low == high]
-    quantized = write_static(model, nodes, ranges, profile, form)
+    work.notes["constant"] = [name for name, histogram in histograms.items() if histogram.low == histogram.high]
+    work.notes["dead"] = [name for name, (low, high) in ranges.items() if low == high]
+
+    def write(graph: ir.Model) -> ir.Model:
+        return write_static(graph, place(graph, profile), ranges, profile, form)
+
+    def correct(graph: ir.Model) -> list[str]:
+        means = {name: each.mean for name, each in channels.items() if name in watched}
+        return correct_biases(graph, {node.name or "" for node in nodes}, means, form)
+
+    quantized = unbiased(model, correct, write, feeds, work) if unbiasing else write(model)
     work.notes["ranges"] = [_range_note(name, histograms[name], ends, quantized) for name, ends in ranges.items()]
     return quantized
 
@@ -80,9 +101,15 @@ def _format(do: Quantize) -> Format:
     return Format(do.per_channel, bool(do.reduce_range))
 
 
-def _observed(
-    model: ir.Model, names: list[str], feeds: Iterator[tuple[Mapping[str, NDArray[Any]], float]], work: Work
-) -> dict[str, Histogram]:
+def _watch(  # noqa: PLR0913, PLR0917  # the step's own
+    do: Quantize,
+    model: ir.Model,
+    histograms: Mapping[str, Histogram],
+    channels: Mapping[str, ChannelStatistics],
+    feeds: Iterator[tuple[Mapping[str, NDArray[Any]], float]],
+    work: Work,
+) -> set[str]:
+    """Shows the calibration data to both in one run; returns the tensors that were seen."""
     scratch = work.scratch / "observed"
     scratch.mkdir(parents=True, exist_ok=True)
 
@@ -91,7 +118,9 @@ def _observed(
             yield feed
             work.progress(0.1 + 0.7 * fraction, "calibrating")
 
-    return observe(model, names, fed(), scratch)
+    names = dict.fromkeys((*histograms, *channels))
+    watchers = {name: [each[name] for each in (histograms, channels) if name in each] for name in names}
+    return watch(model, watchers, fed(), scratch, mask=do.mask)
 
 
 def _note_int8(do: Quantize, out: Path, work: Work) -> None:

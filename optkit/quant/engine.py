@@ -1,22 +1,22 @@
-"""Writes int8 graphs with ONNX Runtime's quantizer, kept to what we measured and placed ourselves."""
+"""Writes int8 graphs: Q/DQ pairs around the nodes that shall run in int8."""
 
 from __future__ import annotations
 
-import logging
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from optkit.core.errors import StepFailed
-from optkit.graph.gemm import split_gemm
-from optkit.graph.save import to_proto
+from optkit.graph.insert_qdq import Inserter
+from optkit.quant.affine import INT7_LIMIT, INT8_LIMIT, activation_scale
+from optkit.quant.layout import lay_out, scale_ranges
+from optkit.quant.parameters import drop_unread, quantize_parameters, quantize_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    import onnx
     import onnx_ir as ir
 
+    from optkit.quant.affine import Scale
+    from optkit.quant.layout import Layout, Range, Use
     from optkit.quant.profiles import Profile
 
 
@@ -26,101 +26,70 @@ class Format:
 
     Attributes:
         per_channel: One scale per output channel, else one per tensor.
-        reduce_range: Keep to 7 bits.
+        reduce_range: Keep weights to 7 bits; activations keep 8.
     """
 
     per_channel: bool
     reduce_range: bool
 
+    @property
+    def limit(self) -> int:
+        """The largest code of a weight that is multiplied."""
+        return INT7_LIMIT if self.reduce_range else INT8_LIMIT
+
 
 def write_static(
-    model: ir.Model,
-    nodes: Sequence[ir.Node],
-    ranges: Mapping[str, tuple[float, float]],
-    profile: Profile,
-    form: Format,
+    model: ir.Model, nodes: Sequence[ir.Node], ranges: Mapping[str, Range], profile: Profile, form: Format
 ) -> ir.Model:
-    """Returns the graph with Q/DQ pairs around `nodes`, scaled to `ranges` (tensor name → low, high).
+    """Returns a copy of the graph with Q/DQ pairs around `nodes`, scaled to `ranges` (tensor name → low, high).
 
-    Raises:
-        StepFailed: ONNX Runtime's quantizer gives up.
+    A node stays float if one of its tensors has no range.
     """
-    import numpy as np
-    import onnx_ir as ir
-    from onnxruntime.quantization import QuantType
-    from onnxruntime.quantization.calibrate import TensorData
-    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
-
-    data = {name: TensorData(lowest=np.float32(low), highest=np.float32(high)) for name, (low, high) in ranges.items()}
-    options = {
-        "ActivationSymmetric": profile.signed_activations,
-        "WeightSymmetric": True,
-        "QuantizeBias": profile.quantize_bias,
-        "OpTypesToExcludeOutputQuantization": sorted(profile.float_outputs),
-        # Node order is ours; it would otherwise quantize data movement that we left float.
-        "ForceQuantizeNoInputCheck": False,
-    }
-    activation = QuantType.QInt8 if profile.signed_activations else QuantType.QUInt8
-    with _reported():
-        proto = QDQQuantizer(
-            _prepared(model, ranges), form.per_channel, form.reduce_range, QuantType.QInt8, activation, data,
-            [node.name for node in nodes], [], sorted({node.op_type for node in nodes}), options,
-        ).quantize_model()  # fmt: skip
-    return ir.serde.deserialize_model(proto)
-
-
-def write_dynamic(model: ir.Model, form: Format) -> ir.Model:
-    """Returns the graph with int8 weights in matrix products and LSTMs; activations are quantized at run time.
-
-    Convolutions stay float: ConvInteger is several times slower than a float convolution.
-
-    Raises:
-        StepFailed: ONNX Runtime's quantizer gives up.
-    """
-    import onnx
-    import onnx_ir as ir
-    import onnx_ir.passes.common as passes
-    from onnxruntime.quantization import QuantType
-    from onnxruntime.quantization.onnx_quantizer import ONNXQuantizer
-    from onnxruntime.quantization.quant_utils import QuantizationMode
-
-    split = model.clone()
-    split_gemm(split)
-    passes.RemoveUnusedNodesPass()(split)
-    proto = _prepared(split, ())
-    # Behind an operator of ONNX Runtime's own, inference knows no types.
-    options = {"MatMulConstBOnly": True, "DefaultTensorType": onnx.TensorProto.FLOAT}
-    with _reported():
-        quantizer = ONNXQuantizer(
-            proto, form.per_channel, form.reduce_range, QuantizationMode.IntegerOps, False,  # noqa: FBT003  # not static; the API takes it by position
-            QuantType.QInt8, QuantType.QUInt8, None, [], [], ["MatMul", "LSTM"], options,
-        )  # fmt: skip
-        quantizer.quantize_model()
-    return ir.serde.deserialize_model(quantizer.model.model)
-
-
-def _prepared(model: ir.Model, floats: Mapping[str, Any] | Sequence[str]) -> onnx.ModelProto:
-    """Returns the graph with the types that the quantizer looks up: it skips a tensor without one silently."""
-    import onnx_ir as ir
-
     copy = model.clone()
-    for node in copy.graph:
-        for value in node.outputs:
-            if value.name in floats and value.dtype is None:
-                value.type = ir.TensorType(ir.DataType.FLOAT)
-    proto = to_proto(copy)
-    # Says that shapes are inferred: else it writes the model to disk and infers them again, with less success.
-    proto.metadata_props.add(key="onnx.infer", value="onnxruntime.quant")
-    return proto
+    wanted = set(nodes)
+    twins = zip(model.graph.all_nodes(), copy.graph.all_nodes(), strict=True)
+    chosen, layout, scales = _scaled([twin for node, twin in twins if node in wanted], ranges, profile)
+    inserter = Inserter(copy)
+    for node in chosen:
+        if node.op_type in profile.weighted:
+            source = float(scales[layout.owner_of(layout.around[node][0])].scale)
+            bias_for = source if profile.quantize_bias else None
+            quantize_parameters(node, inserter, form.limit, per_channel=form.per_channel, bias_for=bias_for)
+    # An output of the graph passes its name on to the floats that it returns: the names of now are the ones to keep.
+    owners = [(value, layout.owner_of(value), str(layout.owner_of(value).name)) for value in layout.tensors()]
+    for value, owner, name in owners:
+        uses = None if value in layout.written else layout.read[value]
+        _quantize_activation(value, uses, name, scales[owner], inserter)
+    if profile.quantize_tables:
+        quantize_tables(copy, inserter)
+    drop_unread(copy)
+    return copy
 
 
-@contextmanager
-def _reported() -> Iterator[None]:
-    """Silences the quantizer's advice, and turns what it raises into an error of the step."""
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    except Exception as error:
-        raise StepFailed(f"ONNX Runtime's quantizer failed: {type(error).__name__}: {error}") from error
-    finally:
-        logging.disable(logging.NOTSET)
+def _scaled(
+    nodes: Sequence[ir.Node], ranges: Mapping[str, Range], profile: Profile
+) -> tuple[Sequence[ir.Node], Layout, dict[ir.Value, Scale]]:
+    """Returns the nodes all of whose tensors have a range, where their Q/DQ go, and a scale per owner."""
+    while True:
+        layout = lay_out(nodes, profile)
+        known = scale_ranges(layout, ranges)
+        ready = [node for node in nodes if all(layout.owner_of(value) in known for value in layout.around[node])]
+        if len(ready) == len(nodes):
+            signed = profile.signed_activations
+            return ready, layout, {owner: activation_scale(*ends, signed=signed) for owner, ends in known.items()}
+        nodes = ready
+
+
+def _quantize_activation(
+    value: ir.Value, uses: Sequence[Use] | None, name: str, scale: Scale, inserter: Inserter
+) -> None:
+    """Makes `uses`, or everything if None, read the int8 version of `value`; the constants are called after `name`."""
+    constants = [
+        inserter.constant(value, f"{name}_scale", scale.scale),
+        inserter.constant(value, f"{name}_zero_point", scale.zero_point),
+    ]
+    if uses is not None:
+        inserter.dequantize([inserter.quantize(value, *constants), *constants], value, uses)
+    else:
+        readers = value.uses()
+        inserter.dequantize_all(value, [inserter.quantize(value, *constants), *constants], readers)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 BINS = 8192
 _HALF = BINS // 2
+_BLOCK = 1 << 16
 _SMALLEST = 2.0**-100  # below this all values are as good as zero; bins per unit must not overflow float32
 
 
@@ -54,11 +55,7 @@ class Histogram:
             raise ValueError("values are not finite")
         self.low, self.high = min(self.low, low), max(self.high, high)
         self._grow(max(-low, high))
-        # Scaling by a power of two is exact, and so is the floor.
-        scaled = values.ravel().astype(np.float32, copy=False) * np.float32(_HALF / self.limit)
-        index = np.floor(scaled).astype(np.intp)
-        index += _HALF
-        self.counts += np.bincount(index, minlength=BINS)
+        self.counts += _count(values.ravel().astype(np.float32, copy=False), _HALF / self.limit)
 
     def centers(self) -> NDArray[Any]:
         """Returns the float64 centre of each bin."""
@@ -82,3 +79,21 @@ class Histogram:
         merged = ((np.arange(BINS) - _HALF) >> min(doublings, 62)) + _HALF
         self.counts = np.bincount(merged, weights=self.counts, minlength=BINS).astype(np.int64)
         self.limit = math.ldexp(1.0, wanted)
+
+
+def _count(values: NDArray[Any], bins_per_unit: float) -> NDArray[Any]:
+    """Returns the values per bin; blocks stay in the cache, which is most of the speed."""
+    import numpy as np
+
+    counts = np.zeros(BINS, dtype=np.int64)
+    scaled, index = np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.intp)
+    for start in range(0, values.size, _BLOCK):
+        block = values[start : start + _BLOCK]
+        bins, places = scaled[: block.size], index[: block.size]
+        # Scaling by a power of two is exact, and so are the floor and the sum of small integers.
+        np.multiply(block, np.float32(bins_per_unit), out=bins)
+        np.floor(bins, out=bins)
+        np.add(bins, np.float32(_HALF), out=bins)
+        np.copyto(places, bins, casting="unsafe")
+        counts += np.bincount(places, minlength=BINS)
+    return counts

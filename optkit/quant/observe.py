@@ -5,96 +5,173 @@ Memory grows with tensors times bins, never with samples; batches may differ in 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from optkit.core.errors import UsageError
+from optkit.graph.expose import expose
 from optkit.graph.save import save_model
 from optkit.graph.session import open_graph
 from optkit.quant.histogram import Histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import onnx_ir as ir
     from numpy.typing import NDArray
 
-    from optkit.quant.profiles import Profile
-
-BUDGET = 512 << 20
+BUDGET = 256 << 20
 """Bytes of activations held at once; above it, the outputs of a batch are fetched in groups, by running it again."""
 
 
-def activations(nodes: Sequence[ir.Node], profile: Profile) -> list[str]:
-    """Returns the names of the tensors around `nodes` that will carry Q/DQ, in graph order."""
-    names: dict[str, None] = {}
-    for node in nodes:
-        results = () if node.op_type in profile.float_outputs else node.outputs
-        for value in (*node.inputs, *results):
-            if value is not None and value.const_value is None and value.name:
-                names[value.name] = None
-    return list(names)
+class Watcher(Protocol):
+    """What takes note of a tensor's values."""
+
+    def add(self, values: NDArray[Any], /) -> None:
+        """Adds float values of any shape.
+
+        Raises:
+            ValueError: A value is NaN or infinite.
+        """
+        ...
 
 
 def observe(
-    model: ir.Model, names: Sequence[str], feeds: Iterable[Mapping[str, NDArray[Any]]], scratch: Path
+    model: ir.Model,
+    names: Sequence[str],
+    feeds: Iterable[Mapping[str, NDArray[Any]]],
+    scratch: Path,
+    *,
+    mask: str | None = None,
 ) -> dict[str, Histogram]:
     """Runs each feed and returns a histogram per tensor; tensors that are not floats are left out.
 
+    Takes the arguments of `watch`, with the names of the tensors to watch, and raises what it raises.
+    """
+    histograms = {name: Histogram() for name in names}
+    watched = watch(model, {name: [histogram] for name, histogram in histograms.items()}, feeds, scratch, mask=mask)
+    return {name: histograms[name] for name in names if name in watched}
+
+
+def watch(
+    model: ir.Model,
+    watchers: Mapping[str, Sequence[Watcher]],
+    feeds: Iterable[Mapping[str, NDArray[Any]]],
+    scratch: Path,
+    *,
+    mask: str | None = None,
+) -> set[str]:
+    """Runs each feed and shows every tensor to its watchers; returns the tensors that are floats, and had values.
+
     Args:
         model: The graph; it is not changed.
-        names: Tensors to watch.
+        watchers: Tensor → who watches it.
         feeds: Input name → array, one mapping per run.
         scratch: An empty folder for the graph with the tensors as extra outputs.
+        mask: The input, of shape (batch, positions), that is 0 where a position is padding. Such positions are left out
+            of tensors of shape (batch, positions, …) and (batch · positions, …).
 
     Raises:
-        UsageError: A tensor holds NaN or infinity; it is named, and so is the node that computes it.
+        UsageError: A tensor holds NaN or infinity, it is named; or there is no such mask.
         StepFailed: The graph does not run.
     """
-    session = open_graph(_with_outputs(model, names, scratch), optimize=False)
-    floats = [info.name for info in session.get_outputs() if info.type == "tensor(float)"]
+    session = open_graph(_with_outputs(model, list(watchers), scratch), optimize=False)
     inputs = {info.name for info in session.get_inputs()}
-    histograms = {name: Histogram() for name in names if name in floats}
-    groups: list[list[str]] = []
+    if mask is not None and mask not in inputs:
+        raise UsageError(f"mask: the model has no input {mask!r}", hint=f"it takes {', '.join(sorted(inputs))}")
+    floats = [info.name for info in session.get_outputs() if info.type == "tensor(float)" and info.name in watchers]
+    fetch = _Fetcher(session, floats)
+    masked = _maskable(model, mask, watchers)
+    seen: set[str] = set()
     for feed in feeds:
-        for name in names:
-            if name in feed and feed[name].dtype.kind == "f":
-                _add(histograms.setdefault(name, Histogram()), name, feed[name])
         given = {name: array for name, array in feed.items() if name in inputs}
-        groups = groups or _grouped(
-            [name for name in floats if name in histograms and name not in feed], session, given
-        )
-        for group in groups:
-            for name, array in zip(group, session.run(group, given), strict=True):
-                _add(histograms[name], name, array)
-    return histograms
+        arrays = {name: array for name, array in given.items() if name in watchers and array.dtype.kind == "f"}
+        for name, array in (*arrays.items(), *fetch(given)):
+            shown = _unmasked(array, given[mask]) if mask is not None and name in masked else array
+            _show(watchers[name], name, shown)
+            if shown.size:  # a tensor in a branch that was not taken is empty
+                seen.add(name)
+    return seen
+
+
+class _Fetcher:
+    """Runs a batch as often as it takes for the wanted outputs to fit the budget."""
+
+    def __init__(self, session: Any, names: Sequence[str]) -> None:  # noqa: ANN401  # onnxruntime ships no types
+        self._session, self._names = session, names
+        self._growth: dict[str, float] = {}
+
+    def __call__(self, given: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, NDArray[Any]]]:
+        size = sum(array.nbytes for array in given.values()) or 1
+        pending = [name for name in self._names if name not in given]
+        while pending:
+            group = self._next(pending, size)
+            pending = pending[len(group) :]
+            arrays = self._session.run(group, dict(given))
+            while arrays:
+                array = arrays.pop()
+                name = group.pop()
+                self._growth[name] = max(self._growth.get(name, 0.0), array.nbytes / size)
+                yield name, array
+
+    def _next(self, pending: Sequence[str], size: int) -> list[str]:
+        """Returns the first names that fit; a tensor not seen yet counts as much as the largest that was."""
+        largest = max(self._growth.values(), default=float("inf"))
+        group, used = [pending[0]], self._growth.get(pending[0], largest) * size
+        for name in pending[1:]:
+            used += self._growth.get(name, largest) * size
+            if used > BUDGET:
+                break
+            group.append(name)
+        return group
 
 
 def _with_outputs(model: ir.Model, names: Sequence[str], folder: Path) -> Path:
     augmented = model.clone()
     graph = augmented.graph
     present = {value.name for value in (*graph.inputs, *graph.outputs)}
-    values = {value.name: value for node in graph for value in node.outputs}
-    graph.outputs.extend(values[name] for name in names if name not in present)
+    graph.outputs.extend(expose(augmented, (name for name in names if name not in present)).values())
     return save_model(augmented, folder)
 
 
-def _grouped(names: Sequence[str], session: Any, feed: Mapping[str, NDArray[Any]]) -> list[list[str]]:  # noqa: ANN401
-    """Returns the names in runs whose activations, for a batch like this one, fit the budget."""
-    groups: list[list[str]] = []
-    used = BUDGET
-    for name, array in zip(names, session.run(list(names), feed) if names else (), strict=True):
-        if used + array.nbytes > BUDGET:
-            groups.append([])
-            used = 0
-        groups[-1].append(name)
-        used += array.nbytes
-    return groups
+def _maskable(model: ir.Model, mask: str | None, names: Iterable[str]) -> set[str]:
+    """Returns the tensors that may hold positions: not those whose second axis is fixed, unlike the mask's."""
+    if mask is None:
+        return set()
+    values = {value.name: value for value in model.graph.inputs}
+    values |= {value.name: value for node in model.graph for value in node.outputs}
+    positions = _axis(values[mask], 1)
+    return {
+        name
+        for name in names
+        if (axis := _axis(values[name], 1)) is None
+        or len(values[name].shape or ()) == 2  # noqa: PLR2004  # batch and positions may be flattened into one axis
+        or axis == positions
+        or not isinstance(axis, int)
+    }
 
 
-def _add(histogram: Histogram, name: str, array: NDArray[Any]) -> None:
+def _axis(value: ir.Value, axis: int) -> int | str | None:
+    if value.shape is None or len(value.shape) <= axis:
+        return None
+    size = value.shape[axis]
+    return size if isinstance(size, int) else size.value
+
+
+def _unmasked(array: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
+    """Returns the rows of the positions that the mask keeps, or all where the array has no such positions."""
+    kept: NDArray[Any] = mask != 0
+    if array.ndim > kept.ndim and array.shape[: kept.ndim] == kept.shape:
+        array = array[kept]
+    elif array.ndim > 1 and kept.size > len(kept) and len(array) == kept.size:
+        array = array[kept.ravel()]
+    return array
+
+
+def _show(watchers: Sequence[Watcher], name: str, array: NDArray[Any]) -> None:
     try:
-        histogram.add(array)
+        for watcher in watchers:
+            watcher.add(array)
     except ValueError:
         raise UsageError(
             f"tensor {name} holds NaN or infinity on the calibration data",

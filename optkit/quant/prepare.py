@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optkit.core.errors import StepFailed, UsageError
-from optkit.graph.save import to_proto
+from optkit.core.errors import UsageError
+from optkit.graph.canonical import fold_into_convolutions, pool_globally
+from optkit.graph.gemm import merge_gemm
 from optkit.graph.shapes import name_nodes, refresh_shapes
+from optkit.graph.upgrade import upgrade
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -22,6 +24,8 @@ _QUANTIZED = frozenset(
 def prepare(model: ir.Model) -> ir.Model:
     """Returns the graph with weights as initializers, unique names, fresh shapes and an operator set of 13 or newer.
 
+    Padding, BatchNormalization, means and biases take the form for which integer kernels exist.
+
     Raises:
         UsageError: The graph is quantized already; names the first such node.
         StepFailed: Its operator set is too old to be converted.
@@ -34,26 +38,14 @@ def prepare(model: ir.Model) -> ir.Model:
                 f"the model is quantized already: node {node.name!r} is {node.op_type}",
                 hint="start from the float model",
             )
-    model = _recent(model)
+    passes.InlinePass()(model)
+    upgrade(model, _MIN_OPSET)
     passes.RemoveInitializersFromInputsPass()(model)
     passes.LiftConstantsToInitializersPass(lift_all_constants=False, size_limit=1)(model)
     name_nodes(model)
     refresh_shapes(model)
+    fold_into_convolutions(model)
+    pool_globally(model)
+    merge_gemm(model)
+    name_nodes(model)
     return model
-
-
-def _recent(model: ir.Model) -> ir.Model:
-    import onnx_ir as ir
-    from onnx import version_converter
-
-    version = model.opset_imports.get("", _MIN_OPSET)
-    if version >= _MIN_OPSET:
-        return model
-    try:
-        proto = version_converter.convert_version(to_proto(model), _MIN_OPSET)
-    except Exception as error:  # the converter raises bare RuntimeErrors and more
-        raise StepFailed(
-            f"operator set {version} is too old to quantize, and converting it to {_MIN_OPSET} failed: {error}",
-            hint="export the model again at operator set 17 or newer",
-        ) from error
-    return ir.serde.deserialize_model(proto)

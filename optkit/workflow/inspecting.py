@@ -21,6 +21,15 @@ def inspect(path: Path) -> Inspection:
     from optkit.graph.inspect import inspect_graph
     from optkit.graph.load import load_model
 
+    return inspect_graph(load_model(model_file(path)))
+
+
+def model_file(path: Path) -> Path:
+    """Returns the ONNX file that `path`, a file or a folder that optkit wrote, names.
+
+    Raises:
+        UsageError: The folder holds none.
+    """
     file = path / "model.onnx" if path.is_dir() else path
     if file.suffix in {".yaml", ".yml"}:
         raise UsageError(
@@ -29,4 +38,4 @@ def inspect(path: Path) -> Inspection:
         )
     if not file.is_file():
         raise UsageError(f"{path}: holds no model.onnx", hint="give an .onnx file or a folder that optkit wrote")
-    return inspect_graph(load_model(file))
+    return file

@@ -8,11 +8,11 @@ import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.cli.pages import blocks, commands, shown, workplace
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tests.cli.command import Optkit

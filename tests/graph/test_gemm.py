@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from optkit.graph.gemm import split_gemm
+from optkit.graph.gemm import merge_gemm, split_gemm
 
 
 def gemm(rows: int, columns: int, *, transposed: bool, bias: bool, **attributes: float) -> onnx.ModelProto:
@@ -48,3 +48,40 @@ def test_split_computes_the_same(rows: int, columns: int, *, transposed: bool, b
 def test_scaled_products_are_left_alone(attributes: dict[str, float]) -> None:
     model = ir.serde.deserialize_model(gemm(2, 3, transposed=False, bias=True, **attributes))
     assert split_gemm(model) == 0
+
+
+MERGED = """
+<ir_version: 8, opset_import: ["" : 17]>
+net (float[N,2] x, float[N,3] r) => (float[N,3] y)
+<float[2,3] w = {{1.0, 2.0, 3.0, 4.0, 5.0, 6.0}}, float[3] b = {{1.0, 2.0, 3.0}}, float[1] one = {{1.0}}>
+{{ {} }}"""
+
+
+@pytest.mark.parametrize(
+    ("body", "operators"),
+    [
+        ("m = MatMul(x, w) y = Add(m, b)", ["Gemm"]),
+        ("m = MatMul(x, w) y = Add(b, m)", ["Gemm"]),
+        ("m = MatMul(x, w) y = Add(m, r)", ["Gemm", "Add"]),
+        ("m = MatMul(x, w) y = Add(m, one)", ["Gemm", "Add"]),
+        ("m = MatMul(x, w) n = Add(m, b) y = Add(n, m)", ["MatMul", "Add", "Add"]),
+        ("m = MatMul(x, w) y = Relu(m)", ["MatMul", "Relu"]),
+    ],
+)
+def test_products_of_matrices_and_their_biases_are_merged(body: str, operators: list[str]) -> None:
+    model = ir.from_onnx_text(MERGED.format(body))
+    before = ir.serde.serialize_model(model)
+    merge_gemm(model)
+    assert [node.op_type for node in model.graph] == operators
+    random = np.random.default_rng(0)
+    feeds = {"x": random.standard_normal((4, 2)).astype(np.float32), "r": np.ones((4, 3), np.float32)}
+    first, second = [
+        onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+        for proto in (before, ir.serde.serialize_model(model))
+    ]
+    np.testing.assert_allclose(second, first, atol=1e-5)
+
+
+def test_batched_products_are_not_merged() -> None:
+    text = MERGED.format("m = MatMul(x, w) y = Add(m, b)").replace("[N,", "[N,7,")
+    assert merge_gemm(ir.from_onnx_text(text)) == 0

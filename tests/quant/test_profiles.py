@@ -32,5 +32,5 @@ def test_tensorrt_gets_what_its_parser_takes(target: str) -> None:
 
 
 def test_unknown_target_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="onnxruntime-cpu, tensorrt"):
+    with pytest.raises(UsageError, match="onnxruntime-cpu, openvino-cpu, tensorrt"):
         profile_named("abacus")
