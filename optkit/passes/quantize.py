@@ -36,13 +36,13 @@ class Quantize(Pass):
     per_channel: bool = True
     """One scale per output channel of a weight, else one per weight."""
     reduce_range: bool | None = None
-    """Keep to 7 bits, for CPUs whose 8-bit products saturate; by default where the planning machine has no VNNI."""
+    """Keep weights small where 8-bit products would saturate; by default if the planning machine has no VNNI."""
     equalize: bool | None = None
     """Whether layers that follow each other share out the ranges of their channels; by default where that pays."""
     smooth: bool | None = None
     """Whether linear layers take over the outliers of their activations; by default where that pays."""
-    bias_correction: bool | None = None
-    """Whether biases make up for what rounding the weights adds on average; by default unless `per_channel`."""
+    bias_correction: bool = True
+    """Whether biases make up for what rounding the weights adds on average, where that brings the outputs closer."""
     mask: str | None = None
     """The input that is 0 at padding: such positions are left out of all statistics."""
     target: str | None = None

@@ -69,8 +69,9 @@ def _static(do: Quantize, model: ir.Model, interface: Interface, data: Path, wor
 
     model = prepared(do, model, profile, feeds, work)
     nodes = place(model, profile)
-    unbiasing = do.bias_correction if do.bias_correction is not None else not do.per_channel
-    channels = {name: ChannelStatistics(axis) for name, axis in layer_inputs(nodes).items()} if unbiasing else {}
+    channels = (
+        {name: ChannelStatistics(axis) for name, axis in layer_inputs(nodes).items()} if do.bias_correction else {}
+    )
     histograms = {name: Histogram() for name in calibrated_tensors(nodes, profile)}
     watched = _watch(do, model, histograms, channels, calibration_feeds(data, interface), work)
     histograms = {name: histogram for name, histogram in histograms.items() if name in watched}
@@ -92,7 +93,7 @@ def _static(do: Quantize, model: ir.Model, interface: Interface, data: Path, wor
         means = {name: each.mean for name, each in channels.items() if name in watched}
         return correct_biases(graph, {node.name or "" for node in nodes}, means, form)
 
-    quantized = unbiased(model, correct, write, feeds, work) if unbiasing else write(model)
+    quantized = unbiased(model, correct, write, feeds, work) if do.bias_correction else write(model)
     work.notes["ranges"] = [_range_note(name, histograms[name], ends, quantized) for name, ends in ranges.items()]
     return quantized
 

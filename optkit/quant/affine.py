@@ -18,6 +18,8 @@ _INT32_LIMIT = 2**31 - 1
 _DEAD = (-1.0, 1.0)
 """What a tensor that was always zero gets: nothing is known of it."""
 _NEGLIGIBLE = 2.0**-10
+_CHUNK = 1 << 18
+"""Weights converted at once: more would not fit the cache."""
 
 
 class Scale(NamedTuple):
@@ -81,19 +83,44 @@ def weight_grid(array: Array, axis: int | None, limit: int = INT8_LIMIT) -> Grid
     return Grid(np.asarray(np.maximum(absmax / limit, SMALLEST_SCALE), np.float32), axis, limit)
 
 
-def quantize_weight(array: Array, grid: Grid) -> Array:
-    """Returns the int8 codes of float32 weights of any shape, rounded half to even and clipped to the grid."""
+def unsaturated_grid(array: Array, axis: int) -> Grid:
+    """Returns the finest grid per channel whose products with uint8 fit the 16 bits of `vpmaddubsw`.
+
+    The instruction adds two neighbouring products, so only the sum of two neighbouring codes is bounded, by 128, and
+    most weights keep their eighth bit. Kernels take the weights of an output channel by window position, then by input
+    channel; rounding adds at most half a code to each.
+
+    Args:
+        array: Weights of Conv, Gemm or MatMul.
+        axis: Of the output channels.
+    """
     import numpy as np
 
-    scale = grid.scale
+    rows = np.moveaxis(np.abs(array), axis, 0)
+    rows = np.moveaxis(rows, 1, -1).reshape(len(rows), -1)
+    # Without a copy: an odd last weight stands alone, within the bound of a single code.
+    pairs = rows[:, 0:-1:2] + rows[:, 1::2]
+    grid = weight_grid(array, axis)
+    needed = pairs.max(axis=1, initial=0) / (2 * INT7_LIMIT - 0.5)
+    return grid._replace(scale=np.maximum(grid.scale, needed.astype(np.float32)))
+
+
+def quantize_weight(array: Array, grid: Grid) -> Array:
+    """Returns the int8 codes of float32 weights of one axis or more, rounded half to even and clipped to the grid."""
+    import numpy as np
+
+    shape = [1] * array.ndim
     if grid.axis is not None:
-        shape = [1] * array.ndim
         shape[grid.axis] = -1
-        scale = scale.reshape(shape)
-    scaled = np.divide(array, scale, dtype=np.float32)
-    np.rint(scaled, out=scaled)
-    np.clip(scaled, -grid.limit, grid.limit, out=scaled)
-    return scaled.astype(np.int8)
+    scale, codes = grid.scale.reshape(shape), np.empty(array.shape, np.int8)
+    rows = max(1, _CHUNK * len(array) // max(1, array.size))
+    for first in range(0, len(array), rows):
+        part = slice(first, first + rows)
+        scaled = np.divide(array[part], scale[part] if len(scale) > 1 else scale, dtype=np.float32)
+        np.rint(scaled, out=scaled)
+        np.clip(scaled, -grid.limit, grid.limit, out=scaled)
+        codes[part] = scaled
+    return codes
 
 
 def widened_for_bias(grid: Grid, bias: Array, input_scale: float, products: int) -> Grid | None:

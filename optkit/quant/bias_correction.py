@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from optkit.graph.channels import WEIGHTED, weight_of
-from optkit.quant.affine import quantize_weight, weight_grid
+from optkit.quant.affine import quantize_weight
 from optkit.quant.placement import channel_axis
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def output_shift(weight: Constant, out: int, mean: NDArray[Any], form: Format) -
     import numpy as np
 
     array = weight.array()
-    grid = weight_grid(array, out if form.per_channel else None, form.limit)
+    grid = form.grid(array, out)
     shape = [1] * array.ndim
     shape[out] = -1
     scale = grid.scale.reshape(shape) if form.per_channel else grid.scale

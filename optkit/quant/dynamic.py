@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from optkit.graph.bulk import without_collection
 from optkit.graph.gemm import split_gemm
 from optkit.graph.insert_qdq import Inserter
 from optkit.quant.affine import weight_grid
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _MATRIX_AXES = 2
 
 
+@without_collection()
 def write_dynamic(model: ir.Model, form: Format) -> ir.Model:
     """Returns a copy of the graph with int8 weights in matrix products, LSTMs and embeddings.
 
@@ -65,8 +67,7 @@ def _quantize_product(
     if data is None or weight is None:
         return
     array = array_of(weight)
-    axis = 1 if form.per_channel and array.ndim == _MATRIX_AXES else None
-    grid = weight_grid(array, axis, form.limit)
+    grid = form.grid(array, 1) if array.ndim == _MATRIX_AXES else weight_grid(array, None, form.limit)
     del array  # else the file that it is mapped from could not be let go
     codes, scale, zero_point = weight_inputs(weight, weight.name or "", grid, inserter)
     key = (data, id(node.graph))

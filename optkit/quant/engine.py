@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from optkit.graph.bulk import without_collection
 from optkit.graph.insert_qdq import Inserter
-from optkit.quant.affine import INT7_LIMIT, INT8_LIMIT, activation_scale
+from optkit.quant.affine import INT7_LIMIT, INT8_LIMIT, activation_scale, unsaturated_grid, weight_grid
 from optkit.quant.layout import lay_out, scale_ranges
 from optkit.quant.parameters import drop_unread, quantize_parameters, quantize_tables
 
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import onnx_ir as ir
+    from numpy.typing import NDArray
 
-    from optkit.quant.affine import Scale
+    from optkit.quant.affine import Grid, Scale
     from optkit.quant.layout import Layout, Range, Use
     from optkit.quant.profiles import Profile
 
@@ -26,7 +28,7 @@ class Format:
 
     Attributes:
         per_channel: One scale per output channel, else one per tensor.
-        reduce_range: Keep weights to 7 bits; activations keep 8.
+        reduce_range: Keep weights so small that 16 bits hold the sum of two products; activations keep 8 bits.
     """
 
     per_channel: bool
@@ -34,10 +36,17 @@ class Format:
 
     @property
     def limit(self) -> int:
-        """The largest code of a weight that is multiplied."""
+        """The largest code of a weight that is multiplied, whatever its neighbours are."""
         return INT7_LIMIT if self.reduce_range else INT8_LIMIT
 
+    def grid(self, array: NDArray[Any], axis: int) -> Grid:
+        """Returns how the weight of a Conv, Gemm or MatMul becomes int8; `axis` is that of its output channels."""
+        if not self.per_channel:
+            return weight_grid(array, None, self.limit)
+        return unsaturated_grid(array, axis) if self.reduce_range else weight_grid(array, axis)
 
+
+@without_collection()
 def write_static(
     model: ir.Model, nodes: Sequence[ir.Node], ranges: Mapping[str, Range], profile: Profile, form: Format
 ) -> ir.Model:
@@ -54,7 +63,7 @@ def write_static(
         if node.op_type in profile.weighted:
             source = float(scales[layout.owner_of(layout.around[node][0])].scale)
             bias_for = source if profile.quantize_bias else None
-            quantize_parameters(node, inserter, form.limit, per_channel=form.per_channel, bias_for=bias_for)
+            quantize_parameters(node, inserter, form, bias_for)
     # An output of the graph passes its name on to the floats that it returns: the names of now are the ones to keep.
     owners = [(value, layout.owner_of(value), str(layout.owner_of(value).name)) for value in layout.tensors()]
     for value, owner, name in owners:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from optkit.graph.insert_qdq import Inserter
     from optkit.quant.affine import Grid
+    from optkit.quant.engine import Format
 
     Array = NDArray[Any]
 
@@ -22,9 +23,7 @@ _TABLE_ELEMENTS = 4096
 _TABLE_AXES = 2
 
 
-def quantize_parameters(
-    node: ir.Node, inserter: Inserter, limit: int, *, per_channel: bool, bias_for: float | None
-) -> None:
+def quantize_parameters(node: ir.Node, inserter: Inserter, form: Format, bias_for: float | None) -> None:
     """Makes a node with a constant weight read it as int8 codes, and a constant bias as int32 codes.
 
     A bias that does not fit 32 bits stays float.
@@ -32,14 +31,13 @@ def quantize_parameters(
     Args:
         node: Conv, ConvTranspose, Gemm or MatMul.
         inserter: Of the model.
-        limit: Largest code of a weight.
-        per_channel: One scale per output channel of the weight, else one for all.
+        form: How weights become int8.
         bias_for: Scale of the activation, where the target wants an int32 bias.
     """
     weight = weight_of(node)
     if weight is None:
         raise ValueError(f"{node.name} has no constant weight")
-    grid, name = weight_grid(array_of(weight), channel_axis(node) if per_channel else None, limit), weight.name or ""
+    grid, name = form.grid(array_of(weight), channel_axis(node)), weight.name or ""
     bias = None if bias_for is None else _bias_array(node, weight)
     if bias is not None and bias_for is not None:
         widened = widened_for_bias(grid, bias, bias_for, _products(node, weight))

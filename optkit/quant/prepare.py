@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import UsageError
+from optkit.graph.bulk import without_collection
 from optkit.graph.canonical import fold_into_convolutions, pool_globally
 from optkit.graph.gemm import merge_gemm
 from optkit.graph.shapes import name_nodes, refresh_shapes
@@ -21,6 +22,7 @@ _QUANTIZED = frozenset(
 )  # fmt: skip
 
 
+@without_collection()
 def prepare(model: ir.Model) -> ir.Model:
     """Returns the graph with weights as initializers, unique names, fresh shapes and an operator set of 13 or newer.
 

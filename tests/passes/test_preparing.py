@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "hard_cases"
 DATA = FIXTURES.parents[2] / "calibration" / "mnist"
-VNNI = Host(frozenset({"avx512_vnni"}), "")
+AVX2 = Host(frozenset({"avx2"}), "")
 
 
 def outliers(folder: Path) -> Path:
@@ -68,7 +68,7 @@ def sqnr(work: Work) -> float:
 
 
 def quantized(options: Quantize, model: Path, data: Path, work: Work) -> Work:
-    options.resolve("onnxruntime-cpu", VNNI).run({"model": model, "calibration": data}, work)
+    options.resolve("onnxruntime-cpu", AVX2).run({"model": model, "calibration": data}, work)
     return work
 
 
@@ -110,13 +110,6 @@ def test_bias_correction_is_kept_only_if_it_helps(tmp_path: Path, works: Callabl
     assert note["kept"] == (biases(work.out) != biases(plain.out))
 
 
-def test_by_default_biases_are_left_alone_per_channel(
-    tmp_path: Path, works: Callable[[], Work], dataset: Dataset
-) -> None:
-    model, data = outliers(tmp_path / "model"), dataset(xs())
-    assert "bias_correction" not in quantized(Quantize(), model, data, works()).notes
-
-
 def biases(folder: Path) -> list[str]:
     return [each.name for each in onnx.load(folder / "model.onnx").graph.initializer if "bias" in each.name]
 
@@ -149,5 +142,5 @@ def test_hard_cases_keep_their_accuracy_by_default(
     quantized(Quantize(), simple.out, data, prepared)
     reference = accuracy(simple.out)
     assert reference > 0.97
-    assert accuracy(plain.out) < reference - 0.3
+    assert accuracy(plain.out) < reference - 0.1
     assert accuracy(prepared.out) >= reference - 0.005

@@ -92,6 +92,17 @@ def test_one_scale_for_a_whole_weight(array: NDArray[Any]) -> None:
     assert np.abs(quantize_weight(array, grid) * grid.scale - array).max() <= 0.501 * grid.scale
 
 
+@pytest.mark.parametrize("axis", [None, 0, 1, -1])
+def test_large_weights_are_converted_in_parts(axis: int | None) -> None:
+    array = np.random.default_rng(0).standard_normal((3, 500, 700)).astype(np.float32)
+    grid = weight_grid(array, axis)
+    shape = [1, 1, 1]
+    if axis is not None:
+        shape[axis] = -1
+    scaled = array / grid.scale.reshape(shape)
+    assert np.array_equal(quantize_weight(array, grid), np.clip(np.rint(scaled), -127, 127))
+
+
 def test_an_empty_channel_borrows_the_largest_scale() -> None:
     grid = weight_grid(np.array([[0, 0], [1, -2], [4, 3]], np.float32), 0)
     assert grid.scale.tolist() == pytest.approx([4 / 127, 2 / 127, 4 / 127])

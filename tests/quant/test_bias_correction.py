@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from optkit.graph.channels import weight_of
 from optkit.graph.shapes import name_nodes, refresh_shapes
-from optkit.quant.affine import quantize_weight, weight_grid
+from optkit.quant.affine import quantize_weight
 from optkit.quant.bias_correction import correct_biases, layer_inputs, output_shift
 from optkit.quant.engine import Format
 
@@ -27,7 +27,11 @@ LAYERS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "gemm transposed": ("f = Flatten(x) y = Gemm<transB = 1>(f, w, b)", {"w": (5, 6 * 64), "b": (5,)}),
     "matmul and add": ("f = Flatten(x) m = MatMul(f, w) y = Add(b, m)", {"w": (6 * 64, 5), "b": (5,)}),
 }
-FORMS = [Format(per_channel=True, reduce_range=False), Format(per_channel=False, reduce_range=True)]
+FORMS = [
+    Format(per_channel=True, reduce_range=False),
+    Format(per_channel=True, reduce_range=True),
+    Format(per_channel=False, reduce_range=True),
+]
 
 
 def build(body: str, shapes: dict[str, tuple[int, ...]], seed: int = 0) -> ir.Model:
@@ -58,7 +62,7 @@ def rounded(model: ir.Model, form: Format) -> ir.Model:
     out = {"Conv": 0, "ConvTranspose": 1, "MatMul": 1, "Gemm": 1}
     node = next(node for node in copy.graph if node.op_type in out)
     axis = 0 if node.attributes.get_int("transB", 0) else out[node.op_type]
-    grid = weight_grid(array, axis if form.per_channel else None, form.limit)
+    grid = form.grid(array, axis)
     shape = [1] * array.ndim
     shape[axis] = -1
     scale = grid.scale.reshape(shape) if form.per_channel else grid.scale
