@@ -16,7 +16,7 @@ def using(store: Path) -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if _store_of(process) == str(store)]
 
 
-def wait_until_gone(store: Path, seconds: float = 30.0) -> None:
+def wait_until_gone(store: Path, seconds: float = 60.0) -> None:
     """Waits until no process uses a store.
 
     Raises:

@@ -111,7 +111,7 @@ def test_an_interrupt_ends_everything_and_keeps_what_is_finished(
     assert any(map(when("step-started", step), process.stdout))
     time.sleep(0.5)
     stop(process)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err.strip() == "interrupted; what is finished is kept, run again to go on"
     wait_until_gone(copied.store)
@@ -126,7 +126,7 @@ def test_an_interrupt_ends_everything_and_keeps_what_is_finished(
 def test_two_at_once_build_each_step_once(fresh: Optkit, project: Project, tmp_path: Path) -> None:
     outs = [tmp_path / "one", tmp_path / "two"]
     processes = [fresh.start("optimize", project.recipe, "-o", out, "--json") for out in outs]
-    printed = [process.communicate(timeout=120) for process in processes]
+    printed = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     finished = [
         {event["step"]: event for event in map(json.loads, text.splitlines()) if event["event"] == "step-finished"}

@@ -75,3 +75,9 @@ def test_memory_does_not_grow_with_samples() -> None:
     for _ in range(50):
         histogram.add(np.random.default_rng(0).standard_normal((3, 50)).astype(np.float32))
     assert histogram.counts.shape == (BINS,)
+
+
+def test_a_negative_value_that_vanishes_beside_a_large_one_stays_below_zero() -> None:
+    values = np.array([-1e-36, 1e18], np.float32)
+    assert same(of(values), of(values[:1], values[1:]))
+    assert of(values).counts[BINS // 2 - 1] == 1
