@@ -122,8 +122,18 @@ class _Parser:
             self._exists(getattr(model, key), ("model", key))
         for index, entry in enumerate(model.code or ()):
             self._exists(entry, ("model", "code", index))
+        self._outputs(model)
         self._dims(model)
         return model
+
+    def _outputs(self, model: ModelSpec) -> None:
+        names = list(model.outputs)
+        for index, name in enumerate(names):
+            path = ("model", "outputs", name if isinstance(model.outputs, dict) else index)
+            if name in names[:index]:
+                self.document.problem(path, f"the output {name!r} is listed twice", "give each its own name")
+            if name in model.inputs and model.onnx is None:
+                self.document.problem(path, f"{name!r} is the name of an input", "a graph needs another name for it")
 
     def _exists(self, entry: str | None, path: KeyPath) -> None:
         """Notes a file (or folder, where one may stand) that is not there; a factory's callable is cut off."""

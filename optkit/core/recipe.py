@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from optkit.core.passes import Pass
 
 Dtype = Literal[
-    "float16", "float32", "float64", "bfloat16",
+    "float16", "float32", "float64",
     "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool",
 ]  # fmt: skip
 

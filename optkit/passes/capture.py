@@ -150,9 +150,18 @@ def _capture(job: Job, symbols: Mapping[str, Any]) -> ir.Model:
     with _quiet(job.code), torch.no_grad():
         result = torch.onnx.export(
             job.module, args, kwargs=kwargs, dynamo=True, verbose=False, opset_version=job.opset,
-            dynamic_shapes=shapes if kwargs else tuple(shapes.values()),
+            dynamic_shapes=shapes if kwargs else _by_position(job.module, list(shapes.values())),
         )  # fmt: skip
     return _bounded(result, None if result is None else result.exported_program, job.interface)
+
+
+def _by_position(module: nn.Module, shapes: list[Any]) -> tuple[Any, ...]:
+    """Returns the shapes as `forward` takes them: what goes into its `*args` is a tuple of its own."""
+    parameters = list(inspect.signature(module.forward).parameters.values())
+    variadic = [index for index, each in enumerate(parameters) if each.kind is inspect.Parameter.VAR_POSITIONAL]
+    if not variadic or variadic[0] >= len(shapes):
+        return tuple(shapes)
+    return (*shapes[: variadic[0]], tuple(shapes[variadic[0] :]))
 
 
 def _bounded(result: ONNXProgram | None, program: ExportedProgram | None, interface: Interface) -> ir.Model:

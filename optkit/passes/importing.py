@@ -39,16 +39,17 @@ def import_onnx(folder: Path, work: Work) -> None:
         StepFailed: An output holds NaN.
     """
     said = json.loads((folder / MODEL_JSON).read_text())
-    model = load_model(folder / said["file"])
+    path = folder / said["file"]
+    model = load_model(path)
     clean(model)
     name_nodes(model)
     if any(value.shape is None for value in model.graph.outputs):  # some converters leave them out
         refresh_shapes(model)
-    interface = _narrowed(describe(model), said, str(said["file"]))
+    interface = _narrowed(describe(model), said, path.name)
     work.progress(0.3, "opening the model")
     scratch = work.scratch / "imported"
     scratch.mkdir(parents=True, exist_ok=True)
-    _trial(model, interface, scratch, str(said["file"]))
+    _trial(model, interface, scratch, path.name)
     work.progress(0.6, "running the model")
     session = open_runtime("onnxruntime", scratch)
     interface = _with_sizes(session, interface, set(said.get("dims") or ()))

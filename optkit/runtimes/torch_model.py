@@ -6,7 +6,7 @@ import inspect
 import json
 import logging
 import zipfile
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from optkit.core.errors import StepFailed, UsageError
 from optkit.core.interface import MODEL_JSON
@@ -27,7 +27,8 @@ T = TypeVar("T")
 def load_module(folder: Path) -> nn.Module:
     """Builds the module of the `torch` artifact at `folder`, in eval mode, with its weights loaded strictly.
 
-    Without weights the factory's own initialisation is used, seeded with 0.
+    Without weights the factory's own initialisation is used, seeded with 0. What `torch.compile` and `DataParallel`
+    wrap is unwrapped.
 
     Raises:
         UsageError: The factory does not exist, or the weights do not fit or cannot be trusted.
@@ -46,7 +47,20 @@ def load_module(folder: Path) -> nn.Module:
         raise StepFailed(f"{document['factory']} returned {type(module).__name__}, not a torch.nn.Module")
     if document["weights"] is not None:
         load_weights(module, folder / document["weights"])
-    return module.eval()
+    return _unwrapped(module).eval()
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    """Returns the module inside what only speeds up or spreads its calls: exporters cannot look through that."""
+    import torch
+
+    while True:
+        if isinstance(module, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
+            module = module.module
+        elif type(module).__name__ == "OptimizedModule":  # of torch.compile, which takes a second to import
+            module = cast("nn.Module", module._orig_mod)  # noqa: SLF001  # nothing public leads to it
+        else:
+            return module
 
 
 def load_program(folder: Path) -> ExportedProgram:

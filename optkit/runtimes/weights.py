@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from optkit.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
 
 _SHOWN = 10
+# What DataParallel and torch.compile put before the names of the module that they wrap.
+_WRAPPERS = {"module.": "module", "_orig_mod.": "_orig_mod"}
 _REFUSED_GLOBAL = re.compile(r"GLOBAL (\S+)")
 
 
@@ -33,9 +35,18 @@ def load_weights(module: nn.Module, path: Path) -> None:
     if problems:
         raise UsageError(
             f"{path.name} does not fit the model:\n" + "\n".join(f"  {line}" for line in _some(problems)),
-            hint="the factory and its arguments must build the very model that the weights were saved from",
+            hint=_hint(module, state),
         )
-    module.load_state_dict(state, strict=False)
+    on_meta = any(tensor.is_meta for tensor in module.state_dict().values())  # no memory to copy into
+    module.load_state_dict(state, strict=False, assign=on_meta)
+
+
+def _hint(module: nn.Module, state: Mapping[str, Tensor]) -> str:
+    wanted = module.state_dict().keys()
+    for prefix, inner in _WRAPPERS.items():
+        if {name.removeprefix(prefix) for name in state} == wanted:
+            return f"they were saved from a wrapper: save model.{inner}.state_dict() instead"
+    return "the factory and its arguments must build the very model that the weights were saved from"
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

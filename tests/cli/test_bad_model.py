@@ -188,7 +188,10 @@ def test_external_data_behind_a_link(attempt: Attempt, project: Project) -> None
 
 
 DECLARED = {
-    "input": ("inputs: {y: {dtype: float32, shape: [batch, 8]}}", "the graph has no input called 'y'"),
+    "input": (
+        "inputs: {y: {dtype: float32, shape: [batch, 8]}}",
+        "import: model.onnx: the graph has no input called 'y'",
+    ),
     "dtype": ("inputs: {x: {dtype: int64, shape: [batch, 8]}}", "input x is float32 in the graph, int64 in the recipe"),
     "size": ("inputs: {x: {dtype: float32, shape: [batch, 9]}}", "axis 1 is fixed at 8 in the graph, 9 in the recipe"),
     "output": ("outputs: [logit]", "the graph has no output called 'logit'"),

@@ -211,6 +211,19 @@ def test_a_model_comes_from_one_source_and_says_what_it_takes(messages_of: Messa
     assert message in messages_of(f"name: m\nmodel: {model}\nsteps: [export]\n")
 
 
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        ("[y, z, y]", "listed twice"),
+        ("[y, x]", "'x' is the name of an input"),
+        ("{y: [batch], x: [batch]}", "'x' is the name of an input"),
+    ],
+)
+def test_outputs_have_names_of_their_own(messages_of: Messages, outputs: str, message: str) -> None:
+    model = f"{{factory: model.py:build, inputs: {{x: {{dtype: float32, shape: [1, 3]}}}}, outputs: {outputs}}}"
+    assert [message in said for said in messages_of(f"name: net\nmodel: {model}\nsteps: [export]\n")] == [True]
+
+
 def test_a_trusted_program_is_taken(parse: Parse) -> None:
     model = "{program: model.pt2, trust: true, inputs: {x: {dtype: int64, shape: [2]}}}"
     assert parse(f"name: m\nmodel: {model}\nsteps: [export]\n").model.program == "model.pt2"

@@ -135,9 +135,10 @@ def test_module_in_training_mode_is_exported_for_inference(source: Source, work:
     assert "Dropout" not in operators(work.out)
 
 
-def test_inputs_are_matched_by_name(source: Source, work: Work) -> None:
+@pytest.mark.parametrize("factory", ["Swapped", "Variadic"])
+def test_inputs_are_matched_by_name_or_else_by_position(factory: str, source: Source, work: Work) -> None:
     tensors = tuple(Tensor(name, "int64", ("batch", "seq"), (1, 9)) for name in ("ids", "mask"))
-    folder = source("Swapped", *tensors, outputs=("logits", "hidden"), batch=Dim(1, 2, 3), seq=Dim(1, 4, 6))
+    folder = source(factory, *tensors, outputs=("logits", "hidden"), batch=Dim(1, 2, 3), seq=Dim(1, 4, 6))
     assert [tensor.name for tensor in export(folder, work).inputs] == ["ids", "mask"]
     assert_same(folder, work.out, {"batch": 3, "seq": 5}, tolerance=1e-5)
 

@@ -44,6 +44,13 @@ class Swapped(Encoder):
         return super().forward(ids, mask)
 
 
+class Variadic(Encoder):
+    """Takes whatever it is given by position, as wrappers do."""
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        return super().forward(*inputs)
+
+
 class Recurrent(nn.Module):
     def __init__(self, kind: str = "GRU") -> None:
         super().__init__()

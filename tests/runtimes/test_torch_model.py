@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 import types
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -103,6 +104,14 @@ def test_broken_factories(torch_model: TorchModel, source: str, message: str) ->
 def test_import_of_an_absent_package(torch_model: TorchModel) -> None:
     with pytest.raises(MissingDependency, match=r"model\.py:1: ModuleNotFoundError: No module named 'not_there'"):
         load_module(torch_model("import not_there\n"))
+
+
+@pytest.mark.parametrize("wrapper", ["torch.nn.DataParallel", "torch.compile"])
+def test_wrappers_that_exporters_cannot_look_through_are_taken_off(torch_model: TorchModel, wrapper: str) -> None:
+    source = f"import torch\ndef build():\n    return {wrapper}(torch.nn.Linear(3, 2))\n"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own deprecations while it imports its compiler
+        assert type(load_module(torch_model(source))) is torch.nn.Linear
 
 
 def test_absent_factory(torch_model: TorchModel) -> None:

@@ -59,6 +59,23 @@ def test_shared_tensors_may_be_stored_once(tmp_path: Path) -> None:
     assert torch.equal(head.weight, torch.full((4, 3), 2.0))
 
 
+@pytest.mark.parametrize(("prefix", "inner"), [("module.", "module"), ("_orig_mod.", "_orig_mod")])
+def test_weights_of_a_wrapper_are_known_by_their_prefix(
+    tmp_path: Path, state: dict[str, torch.Tensor], prefix: str, inner: str
+) -> None:
+    save_file({f"{prefix}{key}": tensor for key, tensor in state.items()}, tmp_path / "w.safetensors")
+    with pytest.raises(UsageError) as caught:
+        load_weights(nn.Linear(3, 2), tmp_path / "w.safetensors")
+    assert caught.value.hint == f"they were saved from a wrapper: save model.{inner}.state_dict() instead"
+
+
+def test_a_module_without_memory_takes_the_tensors_over(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:
+    module = nn.Linear(3, 2, device="meta")
+    save_file(state, tmp_path / "w.safetensors")
+    load_weights(module, tmp_path / "w.safetensors")
+    assert torch.equal(module.weight, state["weight"])
+
+
 class _Evil:
     def __init__(self, mark: Path) -> None:
         self.mark = mark
