@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,10 @@ from optkit.graph.save import save_model
 from optkit.graph.session import open_graph
 from optkit.graph.smooth import Channels, find_sites, smooth
 from optkit.measure.parity import compare_outputs
-from optkit.quant.channel_statistics import ChannelStatistics
-from optkit.quant.observe import watch
 from optkit.quant.placement import place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import onnx_ir as ir
@@ -25,6 +22,7 @@ if TYPE_CHECKING:
 
     from optkit.core.passes import Work
     from optkit.passes.quantize import Quantize
+    from optkit.quant.channel_statistics import ChannelStatistics
     from optkit.quant.profiles import Profile
 
     Feeds = Callable[[], Iterator[Mapping[str, NDArray[Any]]]]
@@ -36,55 +34,56 @@ MIN_SPREAD = 8.0
 MIN_GAIN_DB = 1.0
 MIN_GAIN_OF_MUL_DB = 6.0
 """Expected gain from which smoothing is worth it by default, and where it costs a Mul at run time."""
-_BATCHES = 16
-"""Peaks of channels need less data than ranges of tensors."""
 
 
-def prepared(do: Quantize, model: ir.Model, profile: Profile, feeds: Feeds, work: Work) -> ir.Model:
-    """Returns the graph, ready to be quantized; notes what was rescaled, and what was rolled back.
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """Rewrites that are wanted (`None` means where they pay); notes what was rescaled, and what was rolled back.
 
-    Args:
-        do: Says which rewrites are wanted: `None` means where they pay.
-        model: With inferred shapes; it is not changed.
+    Attributes:
+        do: The options.
         profile: Says which layers will be quantized.
         feeds: Opens the calibration data.
         work: Of the step.
     """
-    preparation = _Preparation(do, frozenset(node.name or "" for node in place(model, profile)), feeds, work)
-    if do.equalize is not False:
-        model = preparation.equalized(model)
-    if do.smooth is not False:
-        model = preparation.smoothed(model)
-    return model
 
-
-@dataclass(frozen=True, slots=True)
-class _Preparation:
     do: Quantize
-    layers: frozenset[str]
+    profile: Profile
     feeds: Feeds
     work: Work
 
     def equalized(self, model: ir.Model) -> ir.Model:
-        candidate = model.clone()
-        spreads = equalize(candidate, self.layers, min_spread=MIN_SPREAD if self.do.equalize is None else 1.0)
+        """Returns the graph with the ranges of channels shared out between layers; `model` is not changed."""
+        if self.do.equalize is False:
+            return model
+        candidate, least = model.clone(), MIN_SPREAD if self.do.equalize is None else 1.0
+        spreads = equalize(candidate, self._layers(candidate), min_spread=least)
         return self._kept("equalized", model, candidate, dict(spreads))
 
-    def smoothed(self, model: ir.Model) -> ir.Model:
-        candidate = model.clone()
-        sites = find_sites(candidate, self.layers)
-        if not sites:
+    def sites(self, model: ir.Model) -> list[str]:
+        """Returns the tensors whose channels' statistics `smoothed` needs."""
+        if self.do.smooth is False:
+            return []
+        return [site.tensor.name or "" for site in find_sites(model, self._layers(model))]
+
+    def smoothed(self, model: ir.Model, channels: Mapping[str, ChannelStatistics]) -> ir.Model:
+        """Returns the graph with outliers moved into weights, or `model`, which is not changed.
+
+        Args:
+            model: The graph.
+            channels: Tensor → what calibration saw, for `sites`; others are left alone.
+        """
+        if not channels or self.do.smooth is False:
             return model
-        seen = self._seen(model, [site.tensor.name or "" for site in sites])
+        candidate = model.clone()
+        seen = {name: Channels(each.peak, each.power) for name, each in channels.items()}
         least, of_mul = (MIN_GAIN_DB, MIN_GAIN_OF_MUL_DB) if self.do.smooth is None else (0.0, 0.0)
+        sites = find_sites(candidate, self._layers(candidate))
         done = smooth(candidate, sites, seen, min_gain_db=least, min_gain_of_mul_db=of_mul)
         return self._kept("smoothed", model, candidate, {name: asdict(each) for name, each in done.items()})
 
-    def _seen(self, model: ir.Model, names: Sequence[str]) -> dict[str, Channels]:
-        watchers = {name: [ChannelStatistics(-1)] for name in names}
-        batches = itertools.islice(self.feeds(), _BATCHES)
-        watched = watch(model, watchers, batches, _folder(self.work, "channels"), mask=self.do.mask)
-        return {name: Channels(each.peak, each.power) for name, (each,) in watchers.items() if name in watched}
+    def _layers(self, model: ir.Model) -> frozenset[str]:
+        return frozenset(node.name or "" for node in place(model, self.profile))
 
     def _kept(self, what: str, model: ir.Model, candidate: ir.Model, done: Mapping[str, object]) -> ir.Model:
         """Returns the candidate if it computes what the model does, else the model; notes which."""

@@ -9,17 +9,14 @@ from optkit.graph.save import MODEL_FILE
 from optkit.measure.feeding import made_up_inputs
 from optkit.measure.parity import compare_outputs
 from optkit.passes.calibration import calibration_feeds
+from optkit.passes.observing import Observation
 from optkit.passes.onnx_step import error_note, move_artifact, open_runtime, read_model, write_model
-from optkit.passes.preparing import prepared
+from optkit.passes.preparing import Preparation
 from optkit.passes.unbiasing import unbiased
-from optkit.quant.bias_correction import correct_biases, layer_inputs
-from optkit.quant.channel_statistics import ChannelStatistics
+from optkit.quant.bias_correction import correct_biases
 from optkit.quant.dynamic import write_dynamic
 from optkit.quant.engine import Format, write_static
-from optkit.quant.histogram import Histogram
 from optkit.quant.int8_nodes import count_int8
-from optkit.quant.layout import calibrated_tensors
-from optkit.quant.observe import watch
 from optkit.quant.placement import place
 from optkit.quant.prepare import prepare
 from optkit.quant.profiles import profile_named
@@ -35,6 +32,7 @@ if TYPE_CHECKING:
     from optkit.core.interface import Interface
     from optkit.core.passes import Work
     from optkit.passes.quantize import Quantize
+    from optkit.quant.histogram import Histogram
 
 DEFAULT_TARGET = "onnxruntime-cpu"
 NO_WEIGHTS = "no convolution or matrix product has constant float32 weights"
@@ -67,14 +65,14 @@ def _static(do: Quantize, model: ir.Model, interface: Interface, data: Path, wor
     def feeds() -> Iterator[Mapping[str, NDArray[Any]]]:
         return (feed for feed, _ in calibration_feeds(data, interface))
 
-    model = prepared(do, model, profile, feeds, work)
-    nodes = place(model, profile)
-    channels = (
-        {name: ChannelStatistics(axis) for name, axis in layer_inputs(nodes).items()} if do.bias_correction else {}
-    )
-    histograms = {name: Histogram() for name in calibrated_tensors(nodes, profile)}
-    watched = _watch(do, model, histograms, channels, calibration_feeds(data, interface), work)
-    histograms = {name: histogram for name, histogram in histograms.items() if name in watched}
+    preparation = Preparation(do, profile, feeds, work)
+    observation = Observation(do, profile, lambda: calibration_feeds(data, interface), work)
+    model = preparation.equalized(model)
+    seen = observation.of(model, preparation.sites(model))
+    smoothed = preparation.smoothed(model, seen.last_axis())
+    if smoothed is not model:
+        model, seen = smoothed, observation.of(smoothed, ())
+    histograms = seen.histograms
     levels = 254 if profile.signed_activations else 255
     ranges = {
         name: find_range(
@@ -90,8 +88,7 @@ def _static(do: Quantize, model: ir.Model, interface: Interface, data: Path, wor
         return write_static(graph, place(graph, profile), ranges, profile, form)
 
     def correct(graph: ir.Model) -> list[str]:
-        means = {name: each.mean for name, each in channels.items() if name in watched}
-        return correct_biases(graph, {node.name or "" for node in nodes}, means, form)
+        return correct_biases(graph, {node.name or "" for node in place(graph, profile)}, seen.means(), form)
 
     quantized = unbiased(model, correct, write, feeds, work) if do.bias_correction else write(model)
     work.notes["ranges"] = [_range_note(name, histograms[name], ends, quantized) for name, ends in ranges.items()]
@@ -100,28 +97,6 @@ def _static(do: Quantize, model: ir.Model, interface: Interface, data: Path, wor
 
 def _format(do: Quantize) -> Format:
     return Format(do.per_channel, bool(do.reduce_range))
-
-
-def _watch(  # noqa: PLR0913, PLR0917  # the step's own
-    do: Quantize,
-    model: ir.Model,
-    histograms: Mapping[str, Histogram],
-    channels: Mapping[str, ChannelStatistics],
-    feeds: Iterator[tuple[Mapping[str, NDArray[Any]], float]],
-    work: Work,
-) -> set[str]:
-    """Shows the calibration data to both in one run; returns the tensors that were seen."""
-    scratch = work.scratch / "observed"
-    scratch.mkdir(parents=True, exist_ok=True)
-
-    def fed() -> Iterator[Mapping[str, NDArray[Any]]]:
-        for feed, fraction in feeds:
-            yield feed
-            work.progress(0.1 + 0.7 * fraction, "calibrating")
-
-    names = dict.fromkeys((*histograms, *channels))
-    watchers = {name: [each[name] for each in (histograms, channels) if name in each] for name in names}
-    return watch(model, watchers, fed(), scratch, mask=do.mask)
 
 
 def _note_int8(do: Quantize, out: Path, work: Work) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, NDArray[Any]]
     Feeds = Callable[[], Iterator[Arrays]]
 
-_BATCHES = 8
+_BATCHES = 4
 
 
 def unbiased(

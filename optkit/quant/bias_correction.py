@@ -25,28 +25,30 @@ if TYPE_CHECKING:
 _BIAS = 2
 
 
-def layer_inputs(nodes: Iterable[ir.Node]) -> dict[str, int]:
-    """Returns the tensors that weighted nodes read → their axis of channels, from the right."""
-    found = {_input(node): _axis(node) for node in nodes if node.op_type in WEIGHTED}
-    return {name: axis for name, axis in found.items() if name and axis is not None}
+def layer_inputs(nodes: Iterable[ir.Node]) -> set[tuple[str, int]]:
+    """Returns the tensors that weighted nodes read, each with its axis of channels, from the right."""
+    found = {(_input(node), _axis(node)) for node in nodes if node.op_type in WEIGHTED}
+    return {(name, axis) for name, axis in found if name and axis is not None}
 
 
 def correct_biases(
-    model: ir.Model, nodes: Collection[str], means: Mapping[str, NDArray[Any]], form: Format
+    model: ir.Model, nodes: Collection[str], means: Mapping[tuple[str, int], NDArray[Any]], form: Format
 ) -> list[str]:
     """Changes biases in place; returns the names of the layers whose bias changed.
 
     Args:
         model: The float graph, just before it is quantized.
         nodes: Names of the layers that will be.
-        means: Tensor → mean per channel, float64.
+        means: Tensor and axis of channels → mean per channel, float64.
         form: How weights become int8.
     """
     changed: list[str] = []
     for node in list(model.graph):
-        mean, axis = means.get(_input(node)), _axis(node)
-        weight = None if axis is None else weight_of(node, 0, axis)
-        if node.name not in nodes or weight is None or mean is None:
+        axis = _axis(node)
+        if axis is None or node.name not in nodes:
+            continue
+        mean, weight = means.get((_input(node), axis)), weight_of(node, 0, axis)
+        if weight is None or mean is None:
             continue
         shift = output_shift(weight, channel_axis(node), mean, form)
         if _subtract(model.graph, node, shift):

@@ -119,7 +119,7 @@ def test_layers_without_a_place_or_a_mean_stay(body: str, shapes: dict[str, tupl
 
 def test_layers_that_stay_float_are_left_alone() -> None:
     model = build(*LAYERS["conv"])
-    assert correct_biases(model, set(), {"x": np.ones(6)}, FORMS[0]) == []
+    assert correct_biases(model, set(), {("x", -3): np.ones(6)}, FORMS[0]) == []
 
 
 @settings(max_examples=25, deadline=None)
