@@ -90,8 +90,8 @@ def _count(values: NDArray[Any], bins_per_unit: float) -> NDArray[Any]:
     for start in range(0, values.size, _BLOCK):
         block = values[start : start + _BLOCK]
         bins, places = scaled[: block.size], index[: block.size]
-        # Scaling by a power of two is exact, and so are the floor and the sum of small integers. Only what vanishes when
-        # it is scaled loses its sign: a negative value belongs below zero however small it is.
+        # Scaling by a power of two is exact, and so are the floor and the sum of small integers. Only what vanishes
+        # when it is scaled loses its sign: a negative value belongs below zero however small it is.
         np.multiply(block, np.float32(bins_per_unit), out=bins)
         np.floor(bins, out=bins)
         np.subtract(bins, 1, out=bins, where=(bins == 0) & (block < 0))
