@@ -13,6 +13,7 @@ from tritonclient.grpc import model_config_pb2
 
 from optkit.core.errors import MissingDependency, UsageError
 from optkit.core.interface import Dim, Interface, Tensor
+from optkit.core.schema import json_schema
 from optkit.serving import EMITTERS
 from optkit.serving.emitter import Deployable
 from optkit.serving.triton import Triton, max_batch_size
@@ -136,7 +137,7 @@ def test_wrong_option_is_refused_at_the_edge(options: dict[str, object]) -> None
 
 
 def test_every_option_is_described_in_the_schema() -> None:
-    properties = TypeAdapter(EMITTERS["triton"]).json_schema()["properties"]
+    properties = json_schema(EMITTERS["triton"])["properties"]
     assert set(properties) == {"max_queue_delay_microseconds", "preferred_batch_sizes", "instance_count"}
     assert all(each["description"] for each in properties.values())
 
