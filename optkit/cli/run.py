@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Examples:
   optkit run simplify model.onnx -o simple
   optkit run quantize model.onnx --calibration data.npz -o int8
+  optkit run quantize model.onnx --calibration flowers --split train --samples 256 -o int8
   optkit run quantize model.onnx --set method=dynamic -o int8
   optkit run export recipe.yaml -o exported"""
 )
@@ -25,6 +26,8 @@ Examples:
 @click.argument("model", type=InputPath)
 @click.option("-o", "--output", type=OutputPath, required=True, help="New folder for the artifact.")
 @click.option("--calibration", type=InputPath, help="Dataset folder or .npz file, for passes that calibrate.")
+@click.option("--split", help="Split of the calibration data.")
+@click.option("--samples", type=click.IntRange(min=1), help="How many of its samples; all by default.")
 @click.option("options", "--set", multiple=True, metavar="OPTION=VALUE", help="An option of the pass; may be repeated.")
 @store_option
 @json_option
@@ -34,6 +37,8 @@ def command(
     model: Path,
     output: Path,
     calibration: Path | None,
+    split: str | None,
+    samples: int | None,
     options: tuple[str, ...],
     store: Path,
     *,
@@ -42,9 +47,12 @@ def command(
 ) -> None:
     """Run PASS on MODEL: an .onnx file, a recipe.yaml (its model) or a folder that optkit wrote."""
     from optkit.cli.view import follow
+    from optkit.core.recipe import DataSpec
     from optkit.workflow.running import run_pass
 
-    data = {"calibration": calibration} if calibration else {}
+    if calibration is None and (split or samples):
+        raise click.UsageError("--split and --samples go with --calibration")
+    data = {"calibration": DataSpec(str(calibration), split, samples)} if calibration else {}
     folder = follow(run_pass(pass_name, model, output, store, options, data), as_json=as_json, verbose=verbose)
     if not as_json:
         click.echo(folder)

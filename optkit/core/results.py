@@ -170,3 +170,5 @@ class RunReport:
     steps: tuple[StepResult, ...]
     provenance: Provenance
     remarks: tuple[str, ...] = ()
+    class_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Output → name per class index, for whoever packages the run again."""

@@ -16,6 +16,8 @@ from optkit.data.manifest import FilePin, Manifest, Split
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from optkit.core.sources import Source
+
 SELECTION = RESERVED
 
 
@@ -63,6 +65,12 @@ def select(manifest: Manifest, split: str | None, samples: int | None) -> Select
 def to_bytes(selection: Selection) -> bytes:
     """Returns the selection as canonical JSON."""
     return canonical_json(asdict(selection))
+
+
+def class_names_of(source: Source) -> tuple[str, ...]:
+    """Returns the names of the classes of a dataset source, by class number; none if its labels are no classes."""
+    labels = json.loads(source.documents[SELECTION])["manifest"]["labels"]
+    return tuple(labels["classes"]) if labels else ()
 
 
 def read(folder: Path) -> Selection:

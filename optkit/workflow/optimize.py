@@ -225,6 +225,7 @@ class _Run:
             steps=tuple(self._step(event) for event in self.execution.finished.values()),
             provenance=provenance(digests, SEED),
             remarks=tuple(self.remarks),
+            class_names=packaging.class_names(self.recipe, self.execution.sources),
         )
         reporting.write(report, self.folder)
         if self.request.lock:

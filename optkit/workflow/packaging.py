@@ -12,12 +12,13 @@ from optkit.core.recipe import Step
 from optkit.workflow.output import GOLDEN, appearing
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from optkit.core.gates import Approved
     from optkit.core.recipe import Recipe
     from optkit.core.runner import Execution
+    from optkit.core.sources import Source
     from optkit.serving.emitter import Deployable, Emitter
 
 _MODEL_FILES = ("model.onnx", "model.onnx.data")
@@ -70,19 +71,17 @@ def deployable_of(recipe: Recipe, approved: Approved, execution: Execution, name
     from optkit.serving.emitter import Deployable
 
     model = execution.path(approved.candidate)
-    return Deployable(name, model, interface.read(model), _class_names(recipe, execution))
+    return Deployable(name, model, interface.read(model), class_names(recipe, execution.sources))
 
 
-def _class_names(recipe: Recipe, execution: Execution) -> dict[str, tuple[str, ...]]:
-    """Returns the labels of each output that an accuracy-like metric scores."""
-    from optkit.data.dataset import open_dataset
+def class_names(recipe: Recipe, sources: Mapping[str, Source]) -> dict[str, tuple[str, ...]]:
+    """Returns output → name per class index, for the outputs that a metric compares with classes."""
+    from optkit.data.selection import class_names_of
 
-    names: dict[str, tuple[str, ...]] = {}
-    for use in recipe.metrics:
-        if use.metric.needs_labels:
-            execution.store.ingest(execution.sources[DATA + use.data])
-            names[use.metric.output] = open_dataset(execution.path(DATA + use.data)).class_names
-    return {output: labels for output, labels in names.items() if labels}
+    found = {
+        use.metric.output: class_names_of(sources[DATA + use.data]) for use in recipe.metrics if use.metric.needs_labels
+    }
+    return {output: names for output, names in found.items() if names}
 
 
 def _record_golden(

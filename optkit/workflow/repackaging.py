@@ -75,7 +75,7 @@ def _deployable(report: RunReport, approved: Approved, store: Store) -> Deployab
         ) from None
     single = len(report.candidates) == 1
     name = report.recipe if single else f"{report.recipe}-{approved.candidate}"
-    return Deployable(name, folder, interface.read(folder))
+    return Deployable(name, folder, interface.read(folder), report.class_names)
 
 
 def _configured(emitter: str, options: Sequence[str]) -> Emitter:

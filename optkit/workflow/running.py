@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optkit.core.copying import copy_tree
@@ -18,14 +19,14 @@ from optkit.workflow.tables import load_tables
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
-    from pathlib import Path
 
     from optkit.core.events import Event
     from optkit.core.passes import Pass
+    from optkit.core.recipe import DataSpec
 
 
 def run_pass(  # noqa: PLR0913, PLR0917  # what the command takes
-    pass_name: str, model: Path, target_folder: Path, store: Path, options: Sequence[str], data: Mapping[str, Path]
+    pass_name: str, model: Path, target_folder: Path, store: Path, options: Sequence[str], data: Mapping[str, DataSpec]
 ) -> Generator[Event, None, Path]:
     """Runs a pass and copies its artifact to `target_folder`.
 
@@ -35,7 +36,7 @@ def run_pass(  # noqa: PLR0913, PLR0917  # what the command takes
         target_folder: Absent or empty; receives the artifact.
         store: The store's folder.
         options: `name=value` texts.
-        data: Role (such as calibration) → dataset folder or .npz file.
+        data: Role (such as calibration) → a part of a dataset; its path is relative to the current folder.
 
     Returns:
         `target_folder`.
@@ -58,7 +59,8 @@ def run_pass(  # noqa: PLR0913, PLR0917  # what the command takes
         raise UsageError(f"{pass_name} needs data for {', '.join(sorted(missing))}", hint="give --calibration PATH")
     roles = {role: data[role] for role in sorted(do.active_roles() & data.keys())}
     parts = {
-        DATA + role: dataset_source(path, None, None, execution.store.digests.file) for role, path in roles.items()
+        DATA + role: dataset_source(Path(part.dataset), part.split, part.samples, execution.store.digests.file)
+        for role, part in roles.items()
     }
     execution.sources = {**execution.sources, **parts}
     step = Step(pass_name, do, {MODEL: opened.reference} | {role: DATA + role for role in roles})

@@ -53,7 +53,7 @@ def model_source(model: ModelSpec, folder: Path) -> Source:
         factory = (folder / file).resolve().relative_to(root).as_posix()
         document |= {"factory": f"{factory}:{function}", "arguments": model.arguments, "weights": None}
     if model.weights is not None:
-        name = "weights" + Path(model.weights).suffix
+        name = f"weights/{Path(model.weights).name}"  # the user's own name, which messages call it by
         files[name] = folder / model.weights
         document["weights"] = name
     return Source(kind, files, {MODEL_JSON: canonical_json(document)})

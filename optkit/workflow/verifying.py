@@ -20,7 +20,7 @@ def verify(folder: Path) -> Generator[Event, None, dict[str, list[Check]]]:
     """Verifies every package in an output folder.
 
     Args:
-        folder: What `optimize` or `package` wrote.
+        folder: What `optimize` wrote.
 
     Returns:
         Package (emitter/model) → its checks, all of them passing.
