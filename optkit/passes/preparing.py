@@ -76,7 +76,7 @@ class Preparation:
         if not channels or self.do.smooth is False:
             return model
         candidate = model.clone()
-        seen = {name: Channels(each.peak, each.power) for name, each in channels.items()}
+        seen = {name: Channels(each.peak, each.power, each.count) for name, each in channels.items()}
         least, of_mul = (MIN_GAIN_DB, MIN_GAIN_OF_MUL_DB) if self.do.smooth is None else (0.0, 0.0)
         sites = find_sites(candidate, self._layers(candidate))
         done = smooth(candidate, sites, seen, min_gain_db=least, min_gain_of_mul_db=of_mul)

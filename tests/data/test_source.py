@@ -8,6 +8,7 @@ import pytest
 
 from optkit.core.artifact import digest_entries, digest_file
 from optkit.core.errors import UsageError
+from optkit.data.selection import class_names_of
 from optkit.data.source import dataset_source
 
 if TYPE_CHECKING:
@@ -140,6 +141,12 @@ def test_symbolic_links_cannot_lead_out(tiny: Callable[..., Path], tmp_path: Pat
     (folder / name).symlink_to(outside if name == "linked" else outside / "secret.npz")
     with pytest.raises(UsageError, match=r"leads out|holds no files"):
         source(folder)
+
+
+def test_classes_are_known_from_the_source_alone(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    assert class_names_of(source(tiny(labels={"column": "y", "classes": ["cat", "dog"]}))) == ("cat", "dog")
+    np.savez(tmp_path / "bare.npz", x=np.zeros((3, 2)))
+    assert class_names_of(source(tmp_path / "bare.npz", None)) == ()
 
 
 def test_an_artifact_is_taken_as_it_is(tiny: Callable[..., Path], tmp_path: Path) -> None:
