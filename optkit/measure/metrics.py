@@ -203,7 +203,7 @@ def _class_labels(samples: Samples, classes: int) -> NDArray[Any]:
     if len(wrong):
         raise UsageError(
             f"label {labels[wrong[0]]} of sample {wrong[0]} is out of range: the model has {classes} classes "
-            f"(0 to {classes - 1}); {len(wrong)} labels are"
+            f"(0 to {classes - 1}); so it is with {len(wrong)} of {len(labels)} labels"
         )
     return labels.astype(np.int64)
 

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import StepFailed, UsageError
 from optkit.graph.save import MODEL_FILE
-from optkit.measure.feeding import made_up_inputs
-from optkit.measure.parity import compare_outputs
 from optkit.passes.calibration import calibration_feeds
 from optkit.passes.observing import Observation
-from optkit.passes.onnx_step import error_note, move_artifact, open_runtime, read_model, write_model
+from optkit.passes.onnx_step import move_artifact, read_model, write_model
 from optkit.passes.preparing import Preparation
+from optkit.passes.quality import output_quality
 from optkit.passes.unbiasing import unbiased
 from optkit.quant.bias_correction import correct_biases
 from optkit.quant.dynamic import write_dynamic
@@ -52,7 +51,7 @@ def quantize(do: Quantize, inputs: Mapping[str, Path], work: Work) -> None:
     write_model(quantized, interface, out)
     work.progress(0.9, "checking")
     _note_int8(do, out, work)
-    work.notes["quality"] = _quality(inputs, out, interface)
+    work.notes["quality"] = output_quality(inputs, out, interface, "int8")
     move_artifact(out, work.out)
 
 
@@ -125,22 +124,3 @@ def _range_note(name: str, histogram: Histogram, ends: tuple[float, float], quan
         if value is not None and value.const_value is not None:
             note[key] = value.const_value.numpy().item()
     return note
-
-
-def _quality(inputs: Mapping[str, Path], out: Path, interface: Interface) -> dict[str, dict[str, float | None]]:
-    """Returns per output how far int8 moved it, on a batch of calibration data or on made-up inputs.
-
-    Raises:
-        StepFailed: An output became NaN or infinite.
-    """
-    import numpy as np
-
-    feed = made_up_inputs(interface, interface.sizes("opt"), seed=0)
-    if "calibration" in inputs:
-        feed, _ = next(calibration_feeds(inputs["calibration"], interface))
-    before = open_runtime("onnxruntime", inputs["model"]).run(feed)
-    after = open_runtime("onnxruntime", out).run(feed)
-    for name, array in after.items():
-        if array.dtype.kind == "f" and not np.isfinite(array[np.isfinite(before[name])]).all():
-            raise StepFailed(f"output '{name}' became NaN or infinite in int8")
-    return {error.output: error_note(error) for error in compare_outputs(before, after)}

@@ -135,7 +135,7 @@ def channels(x: NDArray[Any]) -> Channels:
     return Channels(np.abs(x).max(axis=0), (x**2).mean(axis=0), len(x))
 
 
-def quantized(values: NDArray[Any], steps: NDArray[Any]) -> NDArray[Any]:
+def quantized(values: NDArray[Any], steps: NDArray[Any] | float) -> NDArray[Any]:
     return np.asarray(np.rint(values / steps) * steps)
 
 
