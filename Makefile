@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TRITON := nvidia-pytriton==0.7.0
 OUT := out/mnist-cnn
 
-.PHONY: install quickstart test lint types unit format clean
+.PHONY: install rivals quickstart test lint types unit format clean
 
 install: $(VENV)/.installed
 
@@ -21,6 +21,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt Makefile
 # The server's Python backend is linked against libpython, which a bare machine may lack.
 $(VENV)/.libpython: $(VENV)/.installed
 	@$(BIN)/python .ci/libpython.py || .ci/apt libpython$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+	@touch $@
+
+# What benchmarks compare with; it would not fit beside optkit's own pins.
+rivals: .venv-rivals/.installed
+
+.venv-rivals/.installed: benchmarks/rivals.txt
+	$(PYTHON) -m venv .venv-rivals
+	.venv-rivals/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/rivals.txt
 	@touch $@
 
 quickstart: install $(VENV)/.libpython

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import UsageError
+from optkit.core.interface import BATCH, shape_at
 from optkit.data.dataset import open_dataset
 from optkit.measure.feeding import batch_limit, to_model
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 MIN_SAMPLES = 8
 """Fewer say nothing about a range."""
 _BATCH = 8
+_BATCH_BYTES = 1 << 20
+"""Of inputs. All activations of a batch are held at once, and large inputs gain nothing from company."""
 
 
 def calibration_feeds(folder: Path, interface: Interface) -> Iterator[tuple[dict[str, NDArray[Any]], float]]:
@@ -34,10 +38,19 @@ def calibration_feeds(folder: Path, interface: Interface) -> Iterator[tuple[dict
             f"the calibration data holds {total} samples; at least {MIN_SAMPLES} are needed",
             hint="raise `samples` of data.calibration, or add data; 128 to 512 are usual",
         )
-    for batch in dataset.batches(min(_BATCH, batch_limit(interface))):
+    for batch in dataset.batches(_batch_size(interface)):
         _check_finite(batch.inputs, batch.start)
         count = len(next(iter(batch.inputs.values())))
         yield to_model(batch.inputs, interface, batch.start), (batch.start + count) / total
+
+
+def _batch_size(interface: Interface) -> int:
+    import numpy as np
+
+    sizes = {**interface.sizes("opt"), BATCH: 1}
+    sample = sum(math.prod(shape_at(each, sizes)) * np.dtype(each.dtype).itemsize for each in interface.inputs)
+    least = interface.dims[BATCH].min if BATCH in interface.dims else 1
+    return min(batch_limit(interface), max(least, min(_BATCH, _BATCH_BYTES // max(sample, 1))))
 
 
 def _check_finite(inputs: Mapping[str, NDArray[Any]], start: int) -> None:

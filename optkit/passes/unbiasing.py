@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 from optkit.graph.save import save_model
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, NDArray[Any]]
     Feeds = Callable[[], Iterator[Arrays]]
 
-_BATCHES = 4
+_SAMPLES = 32
 
 
 def unbiased(
@@ -44,10 +43,19 @@ def unbiased(
     if not changed:
         return plain
     candidate = write(corrected)
-    before, after = _errors(model, [plain, candidate], itertools.islice(feeds(), _BATCHES), work)
+    before, after = _errors(model, [plain, candidate], _first(feeds()), work)
     kept = after < before
     work.notes["bias_correction"] = {"layers": changed, "error_before": before, "error_after": after, "kept": kept}
     return candidate if kept else plain
+
+
+def _first(feeds: Iterator[Arrays]) -> Iterator[Arrays]:
+    seen = 0
+    for feed in feeds:
+        yield feed
+        seen += max(len(array) for array in feed.values())
+        if seen >= _SAMPLES:
+            return
 
 
 def _errors(model: ir.Model, candidates: Sequence[ir.Model], feeds: Iterator[Arrays], work: Work) -> list[float]:
