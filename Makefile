@@ -14,7 +14,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "optkit needs Python 3.11 or newer; say make PYTHON=...")'
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/apt python3-venv
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[images,tables,triton,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[images,openvino,tables,triton,dev]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(TRITON)
 	@touch $@
 

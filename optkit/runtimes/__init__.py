@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import UsageError
-from optkit.runtimes import onnxruntime_cpu, torch_eager
+from optkit.runtimes import onnxruntime_cpu, openvino_cpu, torch_eager
 from optkit.runtimes.session import Runtime, Session
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ __all__ = ["RUNTIMES", "Runtime", "Session", "runtime_named"]
 RUNTIMES: Mapping[str, Runtime] = {
     "torch": Runtime("torch", frozenset({"torch", "program"}), ("torch", "safetensors"), torch_eager.open_session),
     "onnxruntime": Runtime("onnxruntime", frozenset({"onnx"}), ("onnxruntime",), onnxruntime_cpu.open_session),
+    "openvino": Runtime("openvino", frozenset({"onnx"}), ("openvino",), openvino_cpu.open_session),
 }
 
 

@@ -39,12 +39,13 @@ def _onnx(path: Path, op: str = "MatMul") -> Path:
 
 
 def test_unknown_runtime_lists_those_that_exist() -> None:
-    with pytest.raises(UsageError, match="unknown runtime 'tvm'\nknown: torch, onnxruntime"):
+    with pytest.raises(UsageError, match="unknown runtime 'tvm'\nknown: torch, onnxruntime, openvino"):
         runtime_named("tvm")
 
 
 def test_the_table_imports_no_library() -> None:
-    code = "import sys, optkit.runtimes; print(sorted({'torch', 'onnxruntime', 'numpy', 'onnx'} & set(sys.modules)))"
+    libraries = {"torch", "onnxruntime", "openvino", "numpy", "onnx"}
+    code = f"import sys, optkit.runtimes; print(sorted({libraries} & set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
 
