@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MODEL = "model"
 IMPORT = "import"
 DATA = "data."
+ORIGINAL = "original"
+"""The role of a pass that also reads the model as the recipe gives it, whatever steps came before."""
 
 
 @dataclass(slots=True)
@@ -103,8 +105,8 @@ class Linker:
         self._kinds[name] = do.produces
 
     def _reference(self, role: str, do: Pass, source: str, path: KeyPath) -> str:
-        if role == MODEL:
-            return source
+        if role in {MODEL, ORIGINAL}:
+            return source if role == MODEL else MODEL
         if role in self.data:
             return DATA + role
         if role not in do.optional_roles:

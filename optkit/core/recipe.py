@@ -47,6 +47,8 @@ class ModelSpec:
     """Keyword arguments of the factory."""
     weights: str | None = None
     """A .safetensors file, or a .pt/.pth file that is read with weights_only=True."""
+    prepare: str = ""
+    """Command that makes the files above where the recipe does not carry them; named if one is missing."""
     code: tuple[str, ...] | None = None
     """Files and folders that the factory needs; by default every .py file in the recipe's folder."""
     onnx: str | None = None

@@ -23,6 +23,7 @@ _REQUIRED = ("torch", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "onnxsim",
 _OPTIONAL = {
     "pillow": "optkit[images]: datasets of pictures",
     "pyarrow": "optkit[tables]: parquet datasets",
+    "neural-compressor": "optkit[inc]: the quantize-inc pass",
     "tritonclient": "optkit[triton]: Triton entries and verify",
 }
 _INT8_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8")

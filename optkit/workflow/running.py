@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from optkit.core.copying import copy_tree
 from optkit.core.errors import UsageError
-from optkit.core.linking import DATA, IMPORT, MODEL
+from optkit.core.linking import DATA, IMPORT, MODEL, ORIGINAL
 from optkit.core.options import build_from_texts
 from optkit.core.parse import DEFAULT_TARGET
 from optkit.core.recipe import Step
@@ -55,6 +55,8 @@ def run_pass(  # noqa: PLR0913, PLR0917  # what the command takes
         takes = " or ".join(sorted(do.roles[MODEL]))
         raise UsageError(f"{pass_name} takes a model of kind {takes}, and {model} is {opened.kind}")
     missing = do.active_roles() - do.optional_roles - data.keys() - {MODEL}
+    if ORIGINAL in missing:
+        raise UsageError(f"{pass_name} also reads the model that {model} was made from", hint="write a recipe")
     if missing:
         raise UsageError(f"{pass_name} needs data for {', '.join(sorted(missing))}", hint="give --calibration PATH")
     roles = {role: data[role] for role in sorted(do.active_roles() & data.keys())}

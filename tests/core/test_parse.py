@@ -171,6 +171,7 @@ def test_a_recipe_is_a_mapping(messages_of: Messages, text: str) -> None:
         ("images, split: test", "imgaes, split: test", "recipe.yaml:10:25  data.evaluation.dataset  no such file: imgaes  (did you mean 'images'?)"),
         ("images, split: test", "/nowhere/at/all, split: test", "recipe.yaml:10:25  data.evaluation.dataset  no such file: /nowhere/at/all  (paths are relative to the recipe)"),
         ("weights.safetensors", "x" * 300, f"recipe.yaml:4:12  model.weights  cannot be read: {'x' * 300}: File name too long"),
+        ("weights: weights.safetensors", "weights: other.bin\n  prepare: make models", "recipe.yaml:4:12  model.weights  no such file: other.bin  (`make models` makes it)"),
         ("weights: weights.safetensors", "code: [layers.py]", "recipe.yaml:4:10  model.code[0]  no such file: layers.py  (paths are relative to the recipe)"),
     ],
 )  # fmt: skip

@@ -49,6 +49,7 @@ def test_prose_other_splits_and_pins_do_not_enter(tiny: Callable[..., Path]) -> 
         description="new words",
         license="other",
         homepage="other",
+        prepare="make data",
         files={"data.npz": {"sha256": pin}},
         splits={"train": {"rows": [0, 30]}, "more": {"rows": [1, 2]}},
     )
@@ -226,3 +227,10 @@ def test_other_files_are_no_datasets(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("x")
     with pytest.raises(UsageError, match="a dataset is a folder"):
         source(tmp_path / "x.txt", None)
+
+
+def test_a_missing_file_names_the_command_that_makes_it(tiny: Callable[..., Path]) -> None:
+    folder = tiny(prepare="make data")
+    (folder / "data.npz").unlink()
+    with pytest.raises(UsageError, match=r"data\.npz: the manifest names it, but it is missing\n`make data` makes it"):
+        source(folder)
