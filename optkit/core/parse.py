@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -74,7 +74,11 @@ class _Parser:
         model = self._model()
         parts = self._data()
         metrics = self._metrics()
-        linker = Linker(document, self.tables, self.host, target, frozenset(self._section("data")))
+        linker = Linker(
+            document, self.tables, self.host, target, frozenset(self._section("data")),
+            metrics={use.name: {"kind": use.kind, **asdict(use.metric)} for use in metrics},
+            broken_metrics=frozenset(self._section("metrics")) - {use.name for use in metrics},
+        )  # fmt: skip
         linker.link(data.get("steps"), _source_kind(data.get("model")))
         return Recipe(
             path=path,

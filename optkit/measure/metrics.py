@@ -217,6 +217,13 @@ METRICS: Mapping[str, type[Metric]] = {
 }
 
 
+def known_metrics() -> dict[str, type[Metric]]:
+    """Returns kind → metric: ours, and those of installed plugins, which cannot replace one of ours."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point.load() for point in entry_points(group="optkit.metrics")} | dict(METRICS)
+
+
 def _class_scores(samples: Samples, output: str) -> NDArray[Any]:
     stacked = samples.stacked()
     if stacked is not None and stacked.shape[2:] and math.prod(stacked.shape[2:]) == 1:  # (classes, 1, 1): a pool's end

@@ -11,6 +11,7 @@ from optkit.graph.save import save_model
 from optkit.graph.session import open_graph
 from optkit.graph.smooth import Channels, find_sites, smooth
 from optkit.measure.parity import compare_outputs
+from optkit.passes.selecting import selection
 from optkit.quant.placement import place
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Preparation:
         return self._kept("smoothed", model, candidate, {name: asdict(each) for name, each in done.items()})
 
     def _layers(self, model: ir.Model) -> frozenset[str]:
-        return frozenset(node.name or "" for node in place(model, self.profile))
+        return frozenset(node.name or "" for node in place(model, self.profile, selection(self.do)))
 
     def _kept(self, what: str, model: ir.Model, candidate: ir.Model, done: Mapping[str, object]) -> ir.Model:
         """Returns the candidate if it computes what the model does, else the model; notes which."""

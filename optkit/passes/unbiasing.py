@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from optkit.graph.save import save_model
 from optkit.graph.session import open_graph
+from optkit.passes.calibration import first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, NDArray[Any]]
     Feeds = Callable[[], Iterator[Arrays]]
 
-_SAMPLES = 32
+_SAMPLES = 16
 
 
 def unbiased(
@@ -43,19 +44,10 @@ def unbiased(
     if not changed:
         return plain
     candidate = write(corrected)
-    before, after = _errors(model, [plain, candidate], _first(feeds()), work)
+    before, after = _errors(model, [plain, candidate], first(feeds(), _SAMPLES), work)
     kept = after < before
     work.notes["bias_correction"] = {"layers": changed, "error_before": before, "error_after": after, "kept": kept}
     return candidate if kept else plain
-
-
-def _first(feeds: Iterator[Arrays]) -> Iterator[Arrays]:
-    seen = 0
-    for feed in feeds:
-        yield feed
-        seen += max(len(array) for array in feed.values())
-        if seen >= _SAMPLES:
-            return
 
 
 def _errors(model: ir.Model, candidates: Sequence[ir.Model], feeds: Iterator[Arrays], work: Work) -> list[float]:
