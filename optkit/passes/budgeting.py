@@ -136,9 +136,11 @@ def _missed(do: Quantize, judge: Judge, costs: Sequence[LayerCost], found: Found
     nearest = log.evaluation(floats) or {"drops": {}}
     drops = ", ".join(f"{name} drops {_shown(drop)}" for name, drop in nearest["drops"].items())
     limits = ", ".join(f"{name} {each.max_drop:g}" for name, each in do.budget.items())
+    count = len(found.excess)
     return BudgetMissed(
         f"no int8 graph holds the budget ({limits}) on the {len(judge.data)} samples searched on: the nearest keeps "
-        f"{_layers(floats, len(costs))} in float, and {drops}; {len(found.excess)} graphs were evaluated",
+        f"{_layers(floats, len(costs))} in float, and {drops}; {count} graph{' was' if count == 1 else 's were'} "
+        "evaluated",
         hint="allow a larger max_drop, try other ranges or per_channel: true, or leave the quantize step out",
     )
 

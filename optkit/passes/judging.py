@@ -119,12 +119,13 @@ class Judge:
         """The float model itself must hold its limit, or nothing could."""
         with _named(name):
             itself = compare(name, metric, self._float, self._float, ONE_ERROR)
-        return Limit(metric, max_drop, itself.drop_upper <= max_drop)
+        return Limit(metric, max_drop, bool(itself.drop_upper <= max_drop))
 
     def _score(self, name: str, limit: Limit, predictions: Predictions) -> Score:
         with _named(name):
             found = compare(name, limit.metric, self._float, predictions, ONE_ERROR)
-        return Score(found.drop, (found.drop_upper if limit.with_error else found.drop) - limit.max_drop)
+        bound = found.drop_upper if limit.with_error else found.drop
+        return Score(float(found.drop), float(bound - limit.max_drop))
 
 
 def metric_of(name: str, budget: Budget) -> Metric:

@@ -51,11 +51,9 @@ class Quantize(Pass):
     needs: ClassVar[tuple[str, ...]] = ("onnxruntime", "onnx", "onnx_ir", "numpy")
 
     method: Literal["static", "dynamic", "auto"] = "static"
-    """`static` scales activations to calibration data; `dynamic` at run time, for matrix products only; `auto` measures
-    what suits the model and keeps the fastest that is good enough."""
+    """`static` scales activations to calibration data; `dynamic` at run time, matrix products only; `auto` measures."""
     ranges: Ranges | None = None
-    """How the range of an activation is chosen from its histogram; `auto` chooses for each by the outputs' error. By
-    default `mse`, and `auto` where there is a budget."""
+    """minmax, percentile, mse (the default), kl, or for each tensor the best of them: auto (default with a budget)."""
     percentile: float = 99.99
     """Share of the values, in percent, that `ranges: percentile` keeps."""
     per_channel: bool = True

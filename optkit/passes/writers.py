@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -191,7 +192,8 @@ class StaticWriter:
         if self.do.ranges != "auto":
             return self
         chosen = best_ranges(self, floats, errors)
-        self.work.notes["auto_ranges"] = {"error": chosen.error, "runs": chosen.runs}
+        error = chosen.error if math.isfinite(chosen.error) else None  # JSON has no infinity
+        self.work.notes["auto_ranges"] = {"error": error, "runs": chosen.runs}
         return replace(self, ranges=chosen.ranges, methods=chosen.methods)
 
     def _written(self, graph: ir.Model, chosen: Selection) -> ir.Model:

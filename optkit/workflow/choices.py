@@ -52,8 +52,9 @@ def _budget(budget: Mapping[str, Any]) -> str:
     chosen = next(each for each in budget["evaluations"] if each["float"] == sorted(floats))
     drops = ", ".join(f"{name} drops {drop:.4g}" for name, drop in chosen["drops"].items())
     shown = f" ({', '.join(floats[:_SHOWN])}{' …' if len(floats) > _SHOWN else ''})" if floats else ""
+    count = len(budget["evaluations"])
     error = ", with less than a standard error to spare" if budget["barely"] else ""
     return (
         f"the budget keeps {len(floats)} of {len(layers)} layers in float{shown}; {drops} on {budget['samples']} "
-        f"samples{error}; {len(budget['evaluations'])} int8 graphs were evaluated"
+        f"samples{error}; {count} int8 graph{' was' if count == 1 else 's were'} evaluated"
     )
