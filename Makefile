@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TRITON := nvidia-pytriton==0.7.0
 OUT := out/mnist-cnn
 
-.PHONY: install quickstart test lint types unit format clean
+.PHONY: install quickstart recipes test lint types unit format clean
 
 install: $(VENV)/.installed
 
@@ -14,7 +14,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "optkit needs Python 3.11 or newer; say make PYTHON=...")'
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/apt python3-venv
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[images,tables,triton,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[images,tables,inc,triton,dev]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(TRITON)
 	@touch $@
 
@@ -28,6 +28,10 @@ quickstart: install $(VENV)/.libpython
 	$(BIN)/optkit verify $(OUT)
 	@echo "Triton model repository: $(CURDIR)/$(OUT)/triton"
 
+# Models and data that recipes name but do not carry: 310 MB of downloads, 250 MB of disk. A second run does nothing.
+recipes: install
+	@$(BIN)/python recipes/install.py
+
 test: lint types unit
 
 lint: install
@@ -37,7 +41,7 @@ lint: install
 types: install
 	$(BIN)/mypy
 
-unit: install $(VENV)/.libpython
+unit: recipes $(VENV)/.libpython
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 format: install
