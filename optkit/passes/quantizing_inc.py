@@ -89,13 +89,13 @@ def _prepared(do: QuantizeInc, job: Job) -> GraphModule:
     Raises:
         StepFailed: It cannot be captured, or nothing in it would be quantized.
     """
-    from neural_compressor.torch.quantization import StaticQuantConfig, prepare
-
     granularity = "per_channel" if do.per_channel else "per_tensor"
-    config = StaticQuantConfig(act_algo=do.ranges, w_granularity=granularity)
-    for name in do.keep:
-        config.set_local(name, StaticQuantConfig(w_dtype="fp32", act_dtype="fp32"))
     with _hushed(job):
+        from neural_compressor.torch.quantization import StaticQuantConfig, prepare
+
+        config = StaticQuantConfig(act_algo=do.ranges, w_granularity=granularity)
+        for name in do.keep:
+            config.set_local(name, StaticQuantConfig(w_dtype="fp32", act_dtype="fp32"))
         captured: Any = _program(job.module, job).module()
         captured._exported = True  # noqa: SLF001  # these two are how Neural Compressor knows a graph that it may observe
         captured.dynamic_shapes = None
