@@ -41,7 +41,7 @@ quickstart: install $(VENV)/.libpython
 	$(BIN)/optkit verify $(OUT)
 	@echo "Triton model repository: $(CURDIR)/$(OUT)/triton"
 
-# Models and data that recipes name but do not carry: 310 MB of downloads, 250 MB of disk. A second run does nothing.
+# Models and data that recipes name but do not carry: 310 MB of downloads, 300 MB of disk. A second run does nothing.
 recipes: $(VENV)/.complete
 	@$(BIN)/python recipes/install.py
 

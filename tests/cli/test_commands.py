@@ -91,6 +91,10 @@ def test_run_exports_the_model_of_a_recipe(optkit: Optkit, pytorch: Project, tmp
 RUN_MISTAKES = {
     "no such pass": (["quantise", "model.onnx"], "did you mean 'quantize'?"),
     "no data": (["quantize", "model.onnx"], "quantize needs data for calibration\n  give --calibration PATH"),
+    "no original": (
+        ["quantize-inc", "model.onnx", "--calibration", "calibration.npz"],
+        "quantize-inc also reads the model that model.onnx was made from\n  write a recipe",
+    ),
     "no such option": (["simplify", "model.onnx", "--set", "fold=1"], "--set fold=1  fold  unknown key"),
     "no value": (["simplify", "model.onnx", "--set", "fold"], "should read name=value"),
     "wrong kind": (["export", "model.onnx"], "export takes a model of kind program or torch, and"),
