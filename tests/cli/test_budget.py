@@ -168,6 +168,21 @@ def test_a_search_goes_on_after_a_kill(fresh: Optkit, tmp_path: Path) -> None:
     assert not list(fresh.store.glob("scratch/*/search.json"))
 
 
+def test_a_decision_is_made_once(optkit: Optkit, tmp_path: Path) -> None:
+    project = onnx_project(tmp_path / "project")
+    project.edit(("[simplify, quantize]", "[quantize: {method: auto, seconds: 1}]"), ("  top1: {max_drop: 0.1}\n", ""))
+    project.edit(("gates:\n", ""))
+    first, again = (optkit("optimize", project.recipe, "-o", tmp_path / "out", "--json") for _ in range(2))
+    assert not first.cached["quantize"]
+    assert again.cached["quantize"]
+    assert again.digests["quantize"] == first.digests["quantize"]
+    for done in (first, again):
+        assert any("quantize: chose" in event.get("text", "") for event in done.events)
+    project.edit(("method: auto", "method: auto, target: tensorrt"))
+    refused = optkit("optimize", project.recipe, "-o", tmp_path / "out", code=2)
+    assert "tensorrt cannot be timed here" in refused.err
+
+
 def _evaluations(store: Path) -> int:
     """Returns how many evaluations a search has kept in a store."""
     return sum(len(json.loads(path.read_text())["evaluations"]) for path in store.glob("scratch/*/search.json"))

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import runpy
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,17 +12,21 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from optkit.core import interface as interfaces
+from optkit.core.artifact import digest_file
 from optkit.core.errors import BudgetMissed, StepFailed, UsageError
 from optkit.core.interface import Dim, Interface, Tensor
 from optkit.core.passes import Host, Work
+from optkit.data.source import dataset_source, load_dataset
 from optkit.graph.load import load_model
 from optkit.graph.quantization_state import quantization_state
 from optkit.passes import budgeting
+from optkit.passes.export import Export
+from optkit.passes.onnx_step import open_runtime
 from optkit.passes.quantize import Budget, Quantize
+from optkit.passes.simplify import Simplify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -28,6 +35,8 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, NDArray[Any]]
     Dataset = Callable[[Arrays], Path]
 
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "hard_cases"
+DATA = FIXTURES.parents[2] / "calibration" / "mnist"
 AVX2 = Host(frozenset({"avx2"}), "")
 SAME = {"kind": "cosine", "output": "y"}
 LOUD, LAYERS = 2, 6
@@ -194,3 +203,53 @@ def test_operators_and_patterns_keep_nodes_in_float(
         assert kept == {"keep: layer[01]*", "keep: *5"}
     with pytest.raises(StepFailed, match="that `ops` and `keep` let be quantized"):
         Quantize(ops=("Conv",)).resolve("onnxruntime-cpu", AVX2).run(inputs, works())
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(("name", "in_int8"), [("unbalanced_cnn", 1), ("outlier_vit", 5)])
+def test_hard_cases_hold_a_point_in_ten_evaluations_without_preparation(
+    name: str, in_int8: int, tmp_path: Path, works: Callable[[], Work], folders: Callable[[Arrays], Path]
+) -> None:
+    build = runpy.run_path(str(FIXTURES / "build.py"))
+    exported, simple, work = works(), works(), works()
+    Export().run({"model": build[name](tmp_path / "source")}, exported)
+    Simplify().run({"model": exported.out}, simple)
+    (batch,) = load_dataset(DATA, "calibration", 128).batches(1000)
+    (judged,) = load_dataset(DATA, "train", 1000).batches(1000)
+    inputs = {"model": simple.out, "calibration": folders(batch.inputs)}
+    inputs["search"] = folders({**judged.inputs, "labels": np.asarray(judged.labels)})
+    budget = {"top1": Budget(0.01, {"kind": "accuracy", "output": "logits"})}
+    plain = Quantize(budget=budget, equalize=False, smooth=False, bias_correction=False)
+    plain.resolve("onnxruntime-cpu", AVX2).run(inputs, work)
+    note = work.notes["budget"]
+    assert len(note["evaluations"]) + 1 <= 10  # that of the float model is one
+    assert note["evaluations"][0]["drops"]["top1"] > 0.01  # all in int8 misses
+    kept = next(each for each in note["evaluations"] if each["float"] == sorted(floats(work)))
+    assert kept["drops"]["top1"] <= 0.01
+    assert len(note["layers"]) - len(floats(work)) >= in_int8
+    (test,) = load_dataset(DATA, "test").batches(1000)
+    scores = [
+        (open_runtime("onnxruntime", folder).run(test.inputs)["logits"].argmax(axis=1) == test.labels).mean()
+        for folder in (simple.out, work.out)
+    ]
+    assert scores[1] >= scores[0] - 0.01
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Callable[[Arrays], Path]:
+    """Returns arrays by name → a dataset artifact of its own."""
+    numbers = iter(range(100))
+
+    def make(arrays: Arrays) -> Path:
+        number = next(numbers)
+        file, folder = tmp_path / f"data{number}.npz", tmp_path / f"data{number}"
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub takes a keyword of its own for one
+        made = dataset_source(file, None, None, digest_file)
+        for each, path in made.files.items():
+            (folder / each).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, folder / each)
+        for each, content in made.documents.items():
+            (folder / each).write_bytes(content)
+        return folder
+
+    return make
