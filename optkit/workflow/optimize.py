@@ -20,6 +20,7 @@ from optkit.core.recipe import Step
 from optkit.core.results import BaselineResult, CandidateResult, RunReport, StepResult
 from optkit.core.runner import Execution
 from optkit.core.store import Store
+from optkit.runtimes import check_installed
 from optkit.workflow import evaluation, output, packaging, reporting, timing
 from optkit.workflow.evaluation import Subject, baseline_of
 from optkit.workflow.host import this_host
@@ -122,6 +123,9 @@ class _Run:
     def events(self) -> Generator[Event, None, RunReport]:
         """Runs everything in order; this order is the product's promise."""
         yield from self._remark_missing_gates()
+        packaging.check_served(self.recipe)
+        for name in self.recipe.leaves:
+            check_installed(self._target_runtime(name))
         yield from self._check_data()
         for step in self.recipe.steps:
             yield from self.execution.execute(step)
