@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from optkit.cli.options import json_option, store_option, verbose_option
+from optkit.cli.options import json_option, runtime_option, store_option, verbose_option
 from optkit.cli.paths import InputPath
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Examples:
   optkit bench model.onnx
   optkit bench recipe.yaml int8/model.onnx     (PyTorch eager against the int8 file)
+  optkit bench int8.onnx int8.onnx --runtime onnxruntime --runtime openvino
   optkit bench a.onnx b.onnx --threads 4 --json"""
 )
 @click.argument("models", nargs=-1, required=True, type=InputPath)
@@ -29,6 +30,7 @@ Examples:
 @click.option(
     "--precision", default=0.02, show_default=True, type=click.FloatRange(0.001, 1), help="Wanted half-width of ratios."
 )
+@runtime_option
 @store_option
 @json_option
 @verbose_option
@@ -37,6 +39,7 @@ def command(
     threads: int,
     seconds: float,
     precision: float,
+    runtimes: tuple[str, ...],
     store: Path,
     *,
     as_json: bool,
@@ -48,7 +51,7 @@ def command(
     from optkit.cli.view import follow
     from optkit.workflow.measuring import bench
 
-    results = follow(bench(models, store, threads, seconds, precision), verbose=verbose)
+    results = follow(bench(models, store, threads, seconds, precision, runtimes), verbose=verbose)
     if as_json:
         print_json(
             {

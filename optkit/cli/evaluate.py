@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from optkit.cli.options import json_option, store_option, verbose_option
+from optkit.cli.options import json_option, runtime_option, store_option, verbose_option
 from optkit.cli.paths import InputPath
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ Examples:
 @click.option("--metric", default="accuracy", show_default=True, help="Kind of metric; see `optkit passes`.")
 @click.option("--output", required=True, help="Output of the model that is scored.")
 @click.option("options", "--option", multiple=True, metavar="NAME=VALUE", help="An option of the metric.")
+@runtime_option
 @store_option
 @json_option
 @verbose_option
@@ -40,6 +41,7 @@ def command(
     metric: str,
     output: str,
     options: tuple[str, ...],
+    runtimes: tuple[str, ...],
     store: Path,
     *,
     as_json: bool,
@@ -53,7 +55,7 @@ def command(
     from optkit.workflow.measuring import evaluate
 
     part = DataSpec(str(data), split, samples)
-    results = follow(evaluate(models, store, part, metric, [f"output={output}", *options]), verbose=verbose)
+    results = follow(evaluate(models, store, part, metric, [f"output={output}", *options], runtimes), verbose=verbose)
     if as_json:
         print_json({name: asdict(result) for name, result in results.items()})
     else:

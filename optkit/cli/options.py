@@ -42,6 +42,17 @@ def set_option(command: F) -> F:
     )(command)
 
 
+def runtime_option(command: F) -> F:
+    """Adds `--runtime`."""
+    return click.option(
+        "runtimes",
+        "--runtime",
+        multiple=True,
+        metavar="NAME",
+        help="What runs the models: onnxruntime, openvino or torch; one for all that it can open, or one for each.",
+    )(command)
+
+
 def json_option(command: F) -> F:
     """Adds `--json`."""
     return click.option("as_json", "--json", is_flag=True, help="Print JSON for programs.")(command)

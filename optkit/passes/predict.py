@@ -23,12 +23,12 @@ class Predict(Pass):
         "data": frozenset({"dataset"}),
     }
     produces: ClassVar[str] = "predictions"
-    needs: ClassVar[tuple[str, ...]] = ("numpy", "onnxruntime", "torch")
+    needs: ClassVar[tuple[str, ...]] = ("numpy", "onnxruntime", "openvino", "torch")
     # Kernels differ between machines, and so do the last bits of what they compute.
     device_bound: ClassVar[bool] = True
 
     runtime: str
-    """Runtime that runs the model: torch or onnxruntime."""
+    """Runtime that runs the model: torch, onnxruntime or openvino."""
     outputs: tuple[str, ...] = ()
     """Outputs to keep; none means all of them."""
     threads: int = 1

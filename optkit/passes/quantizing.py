@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optkit.core.errors import StepFailed, UsageError
+from optkit.core.errors import MissingDependency, StepFailed, UsageError
 from optkit.graph.save import MODEL_FILE
 from optkit.passes.budgeting import keep_within_budget
 from optkit.passes.deciding import decide
@@ -96,12 +96,30 @@ def _format(do: Quantize) -> Format:
 
 
 def _note_int8(do: Quantize, out: Path, work: Work) -> None:
-    if not (do.target or DEFAULT_TARGET).startswith("onnxruntime"):
+    """Notes what the target's own optimiser leaves in int8, where that runtime is here to ask."""
+    target = do.target or DEFAULT_TARGET
+    if target not in _COUNTERS:
         return
-    counts = count_int8(out / MODEL_FILE, work.scratch)
+    runtime, counted = _COUNTERS[target]
+    try:
+        counts = counted(out / MODEL_FILE, work.scratch)
+    except MissingDependency as error:
+        work.notes["int8_nodes_unknown"] = error.message
+        return
     work.notes["int8_nodes"] = {op: list(count) for op, count in counts.items()}
     if not any(int8 for int8, _ in counts.values()):
         raise StepFailed(
-            f"no node runs in int8: {NO_WEIGHTS}, or ONNX Runtime has no int8 kernel for them",
+            f"no node runs in int8: {NO_WEIGHTS}, or {runtime} has no int8 kernel for them",
             hint="leave the quantize step out, or try the other method",
         )
+
+
+def _count_in_openvino(path: Path, scratch: Path) -> dict[str, tuple[int, int]]:
+    from optkit.runtimes.openvino_nodes import count_int8 as counted
+
+    del scratch
+    return counted(path)
+
+
+_COUNTERS = {"onnxruntime-cpu": ("ONNX Runtime", count_int8), "openvino-cpu": ("OpenVINO", _count_in_openvino)}
+"""Target → its runtime's name, and what counts the nodes that it runs in int8."""

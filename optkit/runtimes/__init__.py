@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optkit.core.errors import UsageError
+from optkit.core.errors import MissingDependency, UsageError
+from optkit.core.keys import installed_version
 from optkit.runtimes import onnxruntime_cpu, openvino_cpu, torch_eager
 from optkit.runtimes.session import Runtime, Session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["RUNTIMES", "Runtime", "Session", "runtime_named"]
+__all__ = ["RUNTIMES", "Runtime", "Session", "check_installed", "runtime_named"]
 
 RUNTIMES: Mapping[str, Runtime] = {
     "torch": Runtime("torch", frozenset({"torch", "program"}), ("torch", "safetensors"), torch_eager.open_session),
     "onnxruntime": Runtime("onnxruntime", frozenset({"onnx"}), ("onnxruntime",), onnxruntime_cpu.open_session),
-    "openvino": Runtime("openvino", frozenset({"onnx"}), ("openvino",), openvino_cpu.open_session),
+    "openvino": Runtime("openvino", frozenset({"onnx"}), ("openvino",), openvino_cpu.open_session, "openvino"),
 }
 
 
@@ -32,3 +33,19 @@ def runtime_named(name: str) -> Runtime:
     if name not in RUNTIMES:
         raise UsageError(f"unknown runtime '{name}'", hint=f"known: {', '.join(RUNTIMES)}")
     return RUNTIMES[name]
+
+
+def check_installed(name: str) -> None:
+    """Refuses a runtime whose library is absent, before any work is done for it.
+
+    Raises:
+        UsageError: There is no such runtime.
+        MissingDependency: Something that it needs is not installed.
+    """
+    runtime = runtime_named(name)
+    absent = [need for need in runtime.needs if installed_version(need) == "absent"]
+    if absent:
+        package = f"'optkit[{runtime.extra}]'" if runtime.extra else "optkit"
+        raise MissingDependency(
+            f"the runtime {name} needs {', '.join(absent)}, which is not installed", hint=f"pip install {package}"
+        )

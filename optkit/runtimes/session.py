@@ -36,9 +36,11 @@ class Runtime:
         needs: Distributions that it imports.
         open: (artifact folder, threads ≥ 1) → session. Raises UsageError for a model that is broken or does not
             fit together, StepFailed for one that fails while it is loaded.
+        extra: The extra of optkit that brings `needs`, where a plain installation does not.
     """
 
     name: str
     kinds: frozenset[str]
     needs: tuple[str, ...]
     open: Callable[[Path, int], Session]
+    extra: str = ""

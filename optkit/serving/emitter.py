@@ -72,6 +72,9 @@ class Emitter(ABC):
     # Read by pydantic at the edge; a plain dict, so that nothing here imports it.
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
+    runtimes: ClassVar[frozenset[str]] = frozenset({"onnxruntime"})
+    """What can run a model inside the server, as `optkit.runtimes` names it."""
+
     @abstractmethod
     def emit(self, deployable: Deployable, dest: Path) -> Path:
         """Writes an entry below `dest` and returns its path.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optkit.core import interface
@@ -12,6 +13,7 @@ from optkit.core.options import build_from_texts
 from optkit.core.recipe import Step
 from optkit.core.results import Interval, MetricResult
 from optkit.core.validate import did_you_mean
+from optkit.runtimes import check_installed, runtime_named
 from optkit.workflow import timing
 from optkit.workflow.models import OpenedModel, new_execution, open_model
 from optkit.workflow.shared_inputs import shared_inputs
@@ -28,18 +30,22 @@ if TYPE_CHECKING:
     from optkit.measure.metrics import Metric
 
 
-def bench(
-    models: Sequence[Path], store: Path, threads: int, seconds: float, precision: float
+def bench(  # noqa: PLR0913, PLR0917  # what the command takes
+    models: Sequence[Path], store: Path, threads: int, seconds: float, precision: float, runtimes: Sequence[str] = ()
 ) -> Generator[Event, None, dict[str, tuple[Timing, Estimate | None]]]:
     """Times models interleaved, the first being the one that the others are compared with.
 
     Returns:
         Model as named → its timing and, but for the first, its speed-up over the first.
+
+    Raises:
+        UsageError: The models take different inputs, or `runtimes` does not fit them; see `_with_runtimes`.
+        MissingDependency: A runtime's library is absent.
     """
     from optkit.measure.latency_report import Subject
 
     execution = new_execution(store, store / "repro")
-    opened = yield from _open_all(models, execution)
+    opened = _with_runtimes((yield from _open_all(models, execution)), runtimes)
     subjects = [Subject(model.name, model.runtime, model.folder, threads) for model in opened]
     names = [model.name for model in opened]
     shape = shared_inputs(names, [interface.read(model.folder) for model in opened])
@@ -52,8 +58,13 @@ def bench(
     return results
 
 
-def evaluate(
-    models: Sequence[Path], store: Path, data: DataSpec, kind: str, options: Sequence[str]
+def evaluate(  # noqa: PLR0913, PLR0917  # what the command takes
+    models: Sequence[Path],
+    store: Path,
+    data: DataSpec,
+    kind: str,
+    options: Sequence[str],
+    runtimes: Sequence[str] = (),
 ) -> Generator[Event, None, dict[str, MetricResult]]:
     """Scores models on a part of a dataset; all but the first are paired with the first.
 
@@ -61,7 +72,8 @@ def evaluate(
         Model as named → the metric.
 
     Raises:
-        UsageError: The metric, the data and the model do not fit each other.
+        UsageError: The metric, the data and the model do not fit each other, or `runtimes` does not fit them.
+        MissingDependency: A runtime's library is absent.
     """
     from pathlib import Path
 
@@ -72,7 +84,7 @@ def evaluate(
     execution = new_execution(store, store / "repro")
     metric = _metric(kind, options)
     part = dataset_source(Path(data.dataset), data.split, data.samples, execution.store.digests.file)
-    opened = yield from _open_all(models, execution)
+    opened = _with_runtimes((yield from _open_all(models, execution)), runtimes)
     execution.sources = {**execution.sources, DATA + "evaluation": part}
     predictions = []
     for model in opened:
@@ -101,6 +113,27 @@ def _open_all(models: Sequence[Path], execution: Execution) -> Generator[Event, 
         name = f"{path} ({number})" if path in models[: number - 1] else str(path)
         opened.append((yield from open_model(path, execution, name)))
     return opened
+
+
+def _with_runtimes(models: list[OpenedModel], names: Sequence[str]) -> list[OpenedModel]:
+    """Returns the models as the runtimes called `names` run them.
+
+    One name is meant for every model that it can open, several for one model each.
+    """
+    for name in names:
+        check_installed(name)
+    if len(names) == 1:
+        (name,) = names
+        fitting = [model.kind in runtime_named(name).kinds for model in models]
+        if not any(fitting):
+            raise UsageError(f"the runtime {name} opens no model of kind {models[0].kind}")
+        return [replace(m, runtime=name) if fits else m for m, fits in zip(models, fitting, strict=True)]
+    if names and len(names) != len(models):
+        raise UsageError(f"{len(names)} runtimes for {len(models)} models", hint="give one, or one for each model")
+    for model, name in zip(models, names, strict=False):
+        if model.kind not in runtime_named(name).kinds:
+            raise UsageError(f"the runtime {name} does not open {model.name}, which is of kind {model.kind}")
+    return [replace(model, runtime=name) for model, name in zip(models, names, strict=False)] or models
 
 
 def _prediction(model: OpenedModel, output: str) -> Step:

@@ -34,17 +34,14 @@ class OpenedModel:
         kind: torch, program or onnx.
         reference: The source or step that it is in the execution.
         folder: The artifact.
+        runtime: What runs it.
     """
 
     name: str
     kind: str
     reference: str
     folder: Path
-
-    @property
-    def runtime(self) -> str:
-        """What runs it."""
-        return "onnxruntime" if self.kind == "onnx" else "torch"
+    runtime: str
 
 
 def new_execution(store: Path, repro: Path) -> Execution:
@@ -71,7 +68,8 @@ def open_model(path: Path, execution: Execution, name: str = MODEL) -> Generator
         yield from execution.execute(step)
         reference, kind = step.name, "onnx"
     yield from execution.materialise(reference)
-    return OpenedModel(str(path) if name == MODEL else name, kind, reference, execution.path(reference))
+    runtime = "onnxruntime" if kind == "onnx" else "torch"
+    return OpenedModel(str(path) if name == MODEL else name, kind, reference, execution.path(reference), runtime)
 
 
 def _source(path: Path) -> Source:

@@ -19,6 +19,7 @@ from optkit.core.parse import parse_recipe
 from optkit.core.results import BaselineResult, CandidateResult, RunReport, StepResult
 from optkit.core.runner import Execution
 from optkit.core.store import Store
+from optkit.runtimes import check_installed
 from optkit.workflow import evaluation, output, packaging, reporting, timing
 from optkit.workflow.choices import CALIBRATION, SEARCH, apart, choices
 from optkit.workflow.evaluation import Subject, baseline_of
@@ -122,6 +123,9 @@ class _Run:
     def events(self) -> Generator[Event, None, RunReport]:
         """Runs everything in order; this order is the product's promise."""
         yield from self._remark_missing_gates()
+        packaging.check_served(self.recipe)
+        for name in self.recipe.leaves:
+            check_installed(self._target_runtime(name))
         yield from self._check_data()
         for step in self.recipe.steps:
             yield from self.execution.execute(step)

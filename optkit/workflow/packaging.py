@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from optkit.core import interface
 from optkit.core.copying import copy_file
-from optkit.core.events import Event, Packaged
+from optkit.core.errors import UsageError
+from optkit.core.events import Event, Note, Packaged
 from optkit.core.linking import DATA
 from optkit.core.recipe import Step
 from optkit.workflow.output import GOLDEN, appearing
+from optkit.workflow.tables import TARGETS
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -42,21 +44,55 @@ def package(
     Returns:
         Candidate → emitter → path below `folder`.
     """
-    if not approved or not recipe.package:
-        return {}
+    served = [each for each in approved if _is_served(recipe, each.candidate)]
     deployables = {}
-    with appearing(folder / GOLDEN) as golden:
-        for each in approved:
-            name = entry_name(recipe, each.candidate)
-            yield from _record_golden(recipe, each, execution, golden / f"{name}.npz")
-            deployables[each.candidate] = deployable_of(recipe, each, execution, name)
-    paths: dict[str, dict[str, str]] = {candidate: {} for candidate in deployables}
+    if served:
+        with appearing(folder / GOLDEN) as golden:
+            for each in served:
+                name = entry_name(recipe, each.candidate)
+                yield from _record_golden(recipe, each, execution, golden / f"{name}.npz")
+                deployables[each.candidate] = deployable_of(recipe, each, execution, name)
+    paths: dict[str, dict[str, str]] = {each.candidate: {} for each in approved}
     for emitter, options in recipe.package.items():
-        emit(deployables.values(), options, folder / emitter)
-        for candidate, deployable in deployables.items():
-            paths[candidate][emitter] = f"{emitter}/{deployable.name}"
-            yield Packaged(candidate, emitter, str(folder / emitter))
+        fitting = {name: each for name, each in deployables.items() if each.platform in options.runtimes}
+        if fitting:
+            emit(fitting.values(), options, folder / emitter)
+        for candidate, entries in paths.items():
+            if candidate in fitting:
+                entries[emitter] = f"{emitter}/{fitting[candidate].name}"
+                yield Packaged(candidate, emitter, str(folder / emitter))
+            else:
+                yield Note(f"{candidate}: no entry: {unserved(emitter, options, runtime_of(recipe, candidate))}")
     return paths
+
+
+def runtime_of(recipe: Recipe, candidate: str) -> str:
+    """Returns what runs a candidate."""
+    return TARGETS[recipe.targets[candidate]].runtime
+
+
+def _is_served(recipe: Recipe, candidate: str) -> bool:
+    return any(runtime_of(recipe, candidate) in options.runtimes for options in recipe.package.values())
+
+
+def check_served(recipe: Recipe) -> None:
+    """Refuses a recipe none of whose candidates any of its serving runtimes could run.
+
+    Raises:
+        UsageError: There is a `package` section, and nothing would ever be packaged.
+    """
+    if recipe.package and not any(_is_served(recipe, leaf) for leaf in recipe.leaves):
+        runtimes = ", ".join(sorted({runtime_of(recipe, leaf) for leaf in recipe.leaves}))
+        reasons = [unserved(emitter, options, runtimes) for emitter, options in recipe.package.items()]
+        raise UsageError(
+            f"package: {'; '.join(reasons)}",
+            hint="leave `package` out, or add a candidate for the target onnxruntime-cpu",
+        )
+
+
+def unserved(emitter: str, options: Emitter, runtime: str) -> str:
+    """Returns why a serving runtime gets no entry for a model that `runtime` runs."""
+    return f"{emitter} runs models in {' or '.join(sorted(options.runtimes))}, and this one is made for {runtime}"
 
 
 def emit(deployables: Iterable[Deployable], emitter: Emitter, target: Path) -> None:
@@ -71,7 +107,8 @@ def deployable_of(recipe: Recipe, approved: Approved, execution: Execution, name
     from optkit.serving.emitter import Deployable
 
     model = execution.path(approved.candidate)
-    return Deployable(name, model, interface.read(model), class_names(recipe, execution.sources))
+    names = class_names(recipe, execution.sources)
+    return Deployable(name, model, interface.read(model), names, runtime_of(recipe, approved.candidate))
 
 
 def class_names(recipe: Recipe, sources: Mapping[str, Source]) -> dict[str, tuple[str, ...]]:

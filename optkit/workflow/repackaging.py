@@ -11,8 +11,8 @@ from optkit.core.options import build_from_texts
 from optkit.core.store import DamagedObject, Store
 from optkit.core.validate import did_you_mean
 from optkit.workflow.output import REPORT
-from optkit.workflow.packaging import emit
-from optkit.workflow.tables import load_tables
+from optkit.workflow.packaging import emit, unserved
+from optkit.workflow.tables import TARGETS, load_tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +49,13 @@ def repackage(run: Path, emitter: str, target: Path, options: Sequence[str], sto
     approved = [each for candidate in report.candidates if (each := _approve(candidate))]
     if not approved:
         raise GateFailed(f"{run} holds no approved candidate", hint=f"see {run / 'summary.md'}")
+    targets = {candidate.name: candidate.target for candidate in report.candidates}
+    runtimes = {each.candidate: TARGETS[targets[each.candidate]].runtime for each in approved}
+    served = [each for each in approved if runtimes[each.candidate] in maker.runtimes]
+    if not served:
+        raise UsageError(unserved(emitter, maker, ", ".join(sorted(set(runtimes.values())))))
     target.parent.mkdir(parents=True, exist_ok=True)
-    deployables = [_deployable(report, each, Store(store)) for each in approved]
+    deployables = [_deployable(report, each, Store(store)) for each in served]
     emit(deployables, maker, target)
     return {each.name: str(target / each.name) for each in deployables}
 

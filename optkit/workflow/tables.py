@@ -15,6 +15,7 @@ TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
         Target("onnxruntime-cpu", "onnxruntime"),
+        Target("openvino-cpu", "openvino"),
         # The graph is laid out for TensorRT; its accuracy is measured in ONNX Runtime, which computes the same numbers.
         Target("tensorrt", "onnxruntime", timed=False, why_not=_NO_ENGINE),
         Target("tensorrt-rtx", "onnxruntime", timed=False, why_not=_NO_ENGINE),

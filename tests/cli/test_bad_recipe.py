@@ -44,7 +44,7 @@ CASES = {
     ),
     "misspelled choice": (
         ("quantize]", "quantize: {ranges: mes}]"),
-        "steps[1].quantize.ranges  should be 'minmax', 'percentile', 'mse', 'kl' or 'auto', not \"mes\"  (did you mean 'mse'?)",
+        "ranges  should be 'minmax', 'percentile', 'mse', 'kl' or 'auto', not \"mes\"  (did you mean 'mse'?)",
     ),
     "misspelled gate": (("  top1: {max", "  top5: {max"), ":12:3  gates.top5  no such metric  (did you mean 'top1'?)"),
     "text for a number": (("min: 1", "min: one"), ':4:23  model.dims.batch.min  should be a valid integer, not "one"'),

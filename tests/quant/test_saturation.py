@@ -18,6 +18,7 @@ from optkit.quant.affine import quantize_weight, unsaturated_grid, weight_grid
 from optkit.quant.engine import Format, write_static
 from optkit.quant.placement import place
 from optkit.quant.profiles import PROFILES
+from optkit.runtimes.openvino_cpu import compile_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-PROFILE = PROFILES["onnxruntime-cpu"]
 WEIGHTS = hnp.arrays(
     np.float32, hnp.array_shapes(min_dims=2, max_dims=4, max_side=5), elements=st.floats(-1e3, 1e3, width=32)
 )
@@ -76,20 +76,39 @@ def heavy_tailed(size: tuple[int, ...]) -> NDArray[Any]:
     return (np.abs(np.random.default_rng(0).standard_normal(size)) ** 3).astype(np.float32)
 
 
-def worst_error(model: ir.Model, x: NDArray[Any], folder: Path, form: Format) -> float:
+def worst_error(model: ir.Model, x: NDArray[Any], folder: Path, target: str) -> float:
     """Returns how far integer kernels are from floats, as a share of the largest output."""
     (exact,) = open_graph(save_model(model, folder)).run(None, {"x": x})
-    peak = float(np.abs(exact).max())
-    quantized = write_static(model, place(model, PROFILE), {"x": (0.0, 1.0), "y": (-peak, peak)}, PROFILE, form)
+    peak, profile = float(np.abs(exact).max()), PROFILES[target]
+    form = Format(per_channel=True, reduce_range=True)
+    quantized = write_static(model, place(model, profile), {"x": (0.0, 1.0), "y": (-peak, peak)}, profile, form)
     path = save_model(quantized, folder)
-    integers, floats = (open_graph(path, optimize=each).run(None, {"x": x})[0] for each in (True, False))
-    return float(np.abs(integers - floats).max()) / peak
+    (floats,) = open_graph(path, optimize=False).run(None, {"x": x})
+    return float(np.abs(KERNELS[target](path, x) - floats).max()) / peak
+
+
+def in_onnxruntime(path: Path, x: NDArray[Any]) -> NDArray[Any]:
+    result: NDArray[Any] = open_graph(path).run(None, {"x": x})[0]
+    return result
+
+
+def in_openvino(path: Path, x: NDArray[Any]) -> NDArray[Any]:
+    pytest.importorskip("openvino")
+    request = compile_model(path, 2).create_infer_request()
+    request.infer([x])
+    result: NDArray[Any] = request.get_output_tensor(0).data.copy()
+    return result
+
+
+KERNELS = {"onnxruntime-cpu": in_onnxruntime, "openvino-cpu": in_openvino}
 
 
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("weights", [equal, alternating, heavy_tailed])
-def test_kernels_do_not_saturate(name: str, weights: Callable[[tuple[int, ...]], NDArray[Any]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", KERNELS)
+def test_kernels_do_not_saturate(
+    name: str, weights: Callable[[tuple[int, ...]], NDArray[Any]], target: str, tmp_path: Path
+) -> None:
     _, shape, size = LAYERS[name]
     x = np.ones(shape, np.float32)  # activations at their peak: the worst that can meet
-    form = Format(per_channel=True, reduce_range=True)
-    assert worst_error(layer(name, weights(size)), x, tmp_path, form) <= 2.05 / 255  # one step of the output
+    assert worst_error(layer(name, weights(size)), x, tmp_path, target) <= 2.05 / 255  # one step of the output
