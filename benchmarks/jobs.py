@@ -26,8 +26,13 @@ RANGES = ("minmax", "percentile", "mse", "kl")
 
 
 def feeds(folder: Path, batch: int = BATCH) -> Iterator[Feed]:
-    """Yields the images of a model's folder, or one batch of noise if it has none."""
+    """Yields the images of a model's folder, or the inputs that stand in `feeds`, or else one batch of noise."""
     path = folder / "images.npz"
+    for file in sorted(folder.glob("feeds/*.npz")):
+        with np.load(file) as data:
+            yield dict(data)
+    if (folder / "feeds").exists():
+        return
     if not path.exists():
         yield {"x": np.random.default_rng(0).standard_normal((1, 8, 4, 4)).astype(np.float32)}
         return
@@ -162,14 +167,21 @@ def onnxsim_calibrate(folder: Path, out: Path) -> Callable[[], Any]:
     return task
 
 
-def nncf_static(folder: Path, out: Path) -> Callable[[], Any]:
-    """`nncf.quantize` of an ONNX model at its defaults."""
+def nncf_transformer(folder: Path, out: Path) -> Callable[[], Any]:
+    """`nncf.quantize` with its settings for transformers, SmoothQuant among them."""
     import nncf  # type: ignore[import-not-found]  # in the rivals' environment only
+
+    return nncf_static(folder, out, model_type=nncf.ModelType.TRANSFORMER)
+
+
+def nncf_static(folder: Path, out: Path, **options: Any) -> Callable[[], Any]:  # noqa: ANN401  # NNCF's
+    """`nncf.quantize` of an ONNX model at its defaults."""
+    import nncf
     import onnx
 
     def task() -> None:
         data = nncf.Dataset(list(feeds(folder, batch=1)))
-        onnx.save(nncf.quantize(onnx.load(folder / "model.onnx"), data, subset_size=64), out / "int8.onnx")
+        onnx.save(nncf.quantize(onnx.load(folder / "model.onnx"), data, subset_size=64, **options), out / "int8.onnx")
 
     return task
 
@@ -184,6 +196,7 @@ JOBS: dict[str, Callable[[Path, Path], Callable[[], Any]]] = {
     "ort-dynamic": ort_dynamic,
     "onnxsim-calibrate": onnxsim_calibrate,
     "nncf-static": nncf_static,
+    "nncf-transformer": nncf_transformer,
 }
 
 

@@ -69,6 +69,11 @@ def resnet50() -> ResNet50:
     return model.eval()
 
 
+def build() -> ResNet50:
+    """The factory that a recipe names."""
+    return resnet50()
+
+
 def write_resnet50(folder: Path) -> None:
     """Writes `model.onnx` with a dynamic batch."""
     batch = torch.export.Dim("batch", min=1, max=32)
