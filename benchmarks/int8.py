@@ -177,12 +177,12 @@ def timed(recipe: Path, made: dict[str, tuple[Path, str]], folder: Path) -> dict
     named = [part for runtime in runtimes for part in ("--runtime", runtime)]
     options = ["--threads", str(THREADS), "--seconds", str(SECONDS), "--json"]
     found = list(json.loads(optkit("bench", *models, *named, *options, folder=folder)).values())
-    eager = found[0]["timing"]["throughput"]
+    eager = found[0]["throughput"]
     return {
         name: {
-            "eager": {batch: rate / eager[batch] for batch, rate in each["timing"]["throughput"].items()},
+            "eager": {batch: rate / eager[batch] for batch, rate in each["throughput"].items()},
             "interval": each["speedup"],
-            "p50_ms": each["timing"]["p50_ms"],
+            "p50_ms": each["p50_ms"],
         }
         for name, each in zip(made, found[1:], strict=True)
     }

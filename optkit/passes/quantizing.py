@@ -92,7 +92,8 @@ def _static(do: Quantize, model: ir.Model, data: Data, work: Work) -> StaticWrit
 
 
 def _format(do: Quantize) -> Format:
-    return Format(do.per_channel, bool(do.reduce_range))
+    profile = profile_named(do.target or DEFAULT_TARGET)
+    return Format(do.per_channel, bool(do.reduce_range), profile.window_pairs)
 
 
 def _note_int8(do: Quantize, out: Path, work: Work) -> None:

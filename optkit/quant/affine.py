@@ -83,17 +83,17 @@ def weight_grid(array: Array, axis: int | None, limit: int = INT8_LIMIT) -> Grid
     return Grid(np.asarray(np.maximum(absmax / limit, SMALLEST_SCALE), np.float32), axis, limit)
 
 
-def unsaturated_grid(array: Array, axis: int) -> Grid:
+def unsaturated_grid(array: Array, axis: int, *, window_pairs: bool = False) -> Grid:
     """Returns the finest grid per channel whose products with uint8 fit the 16 bits of `vpmaddubsw`.
 
     The instruction adds two neighbouring products, so only the sum of two neighbouring codes is bounded, by 128, and
     most weights keep their eighth bit. Kernels take the weights of an output channel by window position, then by input
-    channel: ONNX Runtime without a gap, OpenVINO from a new pair at each position. Rounding adds at most half a code to
-    each.
+    channel. Rounding adds at most half a code to each.
 
     Args:
         array: Weights of Conv, Gemm or MatMul.
         axis: Of the output channels.
+        window_pairs: Whether a new pair starts at each position of the window, as in OpenVINO, too.
     """
     import numpy as np
 
@@ -101,7 +101,7 @@ def unsaturated_grid(array: Array, axis: int) -> Grid:
     rows = np.moveaxis(rows, 1, -1)
     flat = rows.reshape(len(rows), -1)
     peaks = [_largest_pair(flat)]
-    if rows.shape[-1] % 2:  # else both pair alike
+    if window_pairs and rows.shape[-1] % 2:  # else both pair alike
         peaks.append(_largest_pair(rows))
     grid = weight_grid(array, axis)
     needed = np.max(peaks, axis=0) / (2 * INT7_LIMIT - 0.5)

@@ -30,10 +30,12 @@ class Format:
     Attributes:
         per_channel: One scale per output channel, else one per tensor.
         reduce_range: Keep weights so small that 16 bits hold the sum of two products; activations keep 8 bits.
+        window_pairs: Whether a kernel starts a new pair of products at each position of a convolution's window.
     """
 
     per_channel: bool
     reduce_range: bool
+    window_pairs: bool = False
 
     @property
     def limit(self) -> int:
@@ -44,7 +46,9 @@ class Format:
         """Returns how the weight of a Conv, Gemm or MatMul becomes int8; `axis` is that of its output channels."""
         if not self.per_channel:
             return weight_grid(array, None, self.limit)
-        return unsaturated_grid(array, axis) if self.reduce_range else weight_grid(array, axis)
+        if not self.reduce_range:
+            return weight_grid(array, axis)
+        return unsaturated_grid(array, axis, window_pairs=self.window_pairs)
 
 
 @without_collection()

@@ -29,6 +29,7 @@ class Profile:
         requantizes: Whether the runtime turns a float convolution between int8 tensors back into int8, and badly: with
             one scale for all of its weight.
         saturates: Whether 8-bit products may overflow 16-bit sums on a CPU without VNNI.
+        window_pairs: Whether the products that are summed start anew at each position of a convolution's window.
         min_channels: Convolutions and matrices thinner than this stay float.
     """
 
@@ -43,6 +44,7 @@ class Profile:
     quantize_tables: bool = False
     requantizes: bool = False
     saturates: bool = False
+    window_pairs: bool = False
     min_channels: int = 1
 
 
@@ -92,6 +94,7 @@ PROFILES: Mapping[str, Profile] = {
         one_concat_scale=True,
         quantize_tables=True,
         saturates=True,
+        window_pairs=True,
     ),
     "tensorrt": _TENSORRT,
     "tensorrt-rtx": _TENSORRT,

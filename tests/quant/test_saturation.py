@@ -80,7 +80,7 @@ def worst_error(model: ir.Model, x: NDArray[Any], folder: Path, target: str) -> 
     """Returns how far integer kernels are from floats, as a share of the largest output."""
     (exact,) = open_graph(save_model(model, folder)).run(None, {"x": x})
     peak, profile = float(np.abs(exact).max()), PROFILES[target]
-    form = Format(per_channel=True, reduce_range=True)
+    form = Format(per_channel=True, reduce_range=True, window_pairs=profile.window_pairs)
     quantized = write_static(model, place(model, profile), {"x": (0.0, 1.0), "y": (-peak, peak)}, profile, form)
     path = save_model(quantized, folder)
     (floats,) = open_graph(path, optimize=False).run(None, {"x": x})
