@@ -124,7 +124,7 @@ def measure(subject: Subject, folder: Path) -> dict[str, Any]:
         if said:
             failed[name] = said
         else:
-            made[name] = out / "int8.onnx", runtime
+            made[name] = out, runtime
     return {"latency": timed(recipe, made, folder), "scores": scored(subject, made, folder), "failed": failed}
 
 
@@ -167,6 +167,7 @@ def rival(job: str, fp32: Path, out: Path) -> str:
         [str(RIVALS), str(HERE / "jobs.py"), job, str(source), str(out)],
         check=False, capture_output=True, text=True, cwd=out,
     )  # fmt: skip
+    shutil.copy(fp32 / "model.json", out)  # its inputs are those of the float model
     return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no message"])[-1]
 
 

@@ -138,7 +138,7 @@ def ort_static(folder: Path, out: Path) -> Callable[[], Any]:
 
     def task() -> None:
         quantize_static(
-            folder / "model.onnx", out / "int8.onnx", Reader(folder), per_channel=True,
+            folder / "model.onnx", out / "model.onnx", Reader(folder), per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         )  # fmt: skip
 
@@ -150,7 +150,7 @@ def ort_dynamic(folder: Path, out: Path) -> Callable[[], Any]:
     from onnxruntime.quantization import quantize_dynamic
 
     def task() -> None:
-        quantize_dynamic(folder / "model.onnx", out / "int8.onnx", per_channel=True, use_external_data_format=True)
+        quantize_dynamic(folder / "model.onnx", out / "model.onnx", per_channel=True, use_external_data_format=True)
 
     return task
 
@@ -181,7 +181,7 @@ def nncf_static(folder: Path, out: Path, **options: Any) -> Callable[[], Any]:  
 
     def task() -> None:
         data = nncf.Dataset(list(feeds(folder, batch=1)))
-        onnx.save(nncf.quantize(onnx.load(folder / "model.onnx"), data, subset_size=64, **options), out / "int8.onnx")
+        onnx.save(nncf.quantize(onnx.load(folder / "model.onnx"), data, subset_size=64, **options), out / "model.onnx")
 
     return task
 
