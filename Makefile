@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TRITON := nvidia-pytriton==0.7.0
 OUT := out/mnist-cnn
 
-.PHONY: install quickstart test lint types unit format clean
+.PHONY: install rivals quickstart recipes test lint types unit format clean
 
 install: $(VENV)/.installed
 
@@ -14,8 +14,13 @@ $(VENV)/.installed: pyproject.toml constraints.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "optkit needs Python 3.11 or newer; say make PYTHON=...")'
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/apt python3-venv
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[images,openvino,tables,triton,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[images,tables,triton]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(TRITON)
+	@touch $@
+
+# What only tests and further recipes need.
+$(VENV)/.complete: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[inc,openvino,dev]'
 	@touch $@
 
 # The server's Python backend is linked against libpython, which a bare machine may lack.
@@ -23,24 +28,36 @@ $(VENV)/.libpython: $(VENV)/.installed
 	@$(BIN)/python .ci/libpython.py || .ci/apt libpython$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 	@touch $@
 
+# What benchmarks compare with; it would not fit beside optkit's own pins.
+rivals: .venv-rivals/.installed
+
+.venv-rivals/.installed: benchmarks/rivals.txt
+	$(PYTHON) -m venv .venv-rivals
+	.venv-rivals/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/rivals.txt
+	@touch $@
+
 quickstart: install $(VENV)/.libpython
 	$(BIN)/optkit optimize recipes/mnist/recipe.yaml -o $(OUT)
 	$(BIN)/optkit verify $(OUT)
 	@echo "Triton model repository: $(CURDIR)/$(OUT)/triton"
 
+# Models and data that recipes name but do not carry: 310 MB of downloads, 300 MB of disk. A second run does nothing.
+recipes: $(VENV)/.complete
+	@$(BIN)/python recipes/install.py
+
 test: lint types unit
 
-lint: install
+lint: $(VENV)/.complete
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: install
+types: $(VENV)/.complete
 	$(BIN)/mypy
 
-unit: install $(VENV)/.libpython
+unit: recipes $(VENV)/.libpython
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-format: install
+format: $(VENV)/.complete
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -55,10 +55,12 @@ def report(name: str, rows: Sequence[tuple[str, float, float]]) -> None:
     for what, asked, measured in rows:
         state = "ok" if measured <= asked else "MISSED"
         print(f"{what:40} asked <= {asked:7.3f} s   measured {measured:7.3f} s   {state}")
-    document = {
-        "environment": environment(),
-        "seconds": {what: {"asked": asked, "measured": measured} for what, asked, measured in rows},
-    }
+    write(name, {"seconds": {what: {"asked": asked, "measured": measured} for what, asked, measured in rows}})
+
+
+def write(name: str, figures: Mapping[str, object]) -> None:
+    """Writes figures and where they were measured to `results/NAME.json`."""
+    document = {"environment": environment(), **figures}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
 

@@ -29,6 +29,7 @@ def command() -> None:
 def list_entries(store: Path, *, as_json: bool) -> None:
     """List every cached step, the newest first."""
     from optkit.cli.json_output import print_json
+    from optkit.report.format import size
     from optkit.workflow.caching import entries
 
     found = entries(store)
@@ -36,9 +37,10 @@ def list_entries(store: Path, *, as_json: bool) -> None:
         print_json([asdict(entry) for entry in found])
         return
     for entry in found:
-        size = f"{entry.bytes / 1e6:9.2f} MB"
-        click.echo(f"{entry.digest[:12]}  {entry.kind:12} {size}  {entry.age_days:5.1f} days  {entry.step}")
-    click.echo(f"{len(found)} steps, {sum(entry.bytes for entry in found) / 1e6:.1f} MB in {store}")
+        click.echo(
+            f"{entry.digest[:12]}  {entry.kind:12} {size(entry.bytes):>11}  {entry.age_days:5.1f} days  {entry.step}"
+        )
+    click.echo(f"{len(found)} steps, {size(sum(entry.bytes for entry in found))} in {store}")
 
 
 @command.command("gc", epilog="Example: optkit cache gc --older-than 0   (forgets everything)")
@@ -48,10 +50,11 @@ def list_entries(store: Path, *, as_json: bool) -> None:
 def collect(days: float, store: Path, *, as_json: bool) -> None:
     """Forget old steps and remove what no remembered step made, crashed builds included."""
     from optkit.cli.json_output import print_json
+    from optkit.report.format import size
     from optkit.workflow.caching import collect as collect_garbage
 
     freed = collect_garbage(store, days)
     if as_json:
         print_json(asdict(freed))
     else:
-        click.echo(f"forgot {freed.actions} steps, removed {freed.objects} objects, {freed.bytes / 1e6:.1f} MB freed")
+        click.echo(f"forgot {freed.actions} steps, removed {freed.objects} objects, {size(freed.bytes)} freed")

@@ -8,4 +8,4 @@ import sys
 
 def print_json(value: object) -> None:
     """Prints a value as indented JSON."""
-    sys.stdout.write(json.dumps(value, indent=1, sort_keys=True) + "\n")
+    sys.stdout.write(json.dumps(value, indent=1) + "\n")

@@ -47,6 +47,8 @@ def command(recipe: Path, explain: str | None, overrides: tuple[str, ...], store
 
 
 def _show(steps: Sequence[PlannedStep]) -> None:
+    from optkit.report.format import size
+
     for step in steps:
         colour = {"cached": "green", "build": "yellow", "depends": "yellow"}[step.state]
         state = click.style(step.state, fg=colour)
@@ -58,13 +60,13 @@ def _show(steps: Sequence[PlannedStep]) -> None:
     needs = sorted({need for step in steps for need in step.needs})
     click.echo(f"needs: {', '.join(needs)}")
     if disk or memory:
-        click.echo(f"estimate from earlier runs: {disk / 1e6:.1f} MB on disk, {memory / 1e6:.0f} MB of memory")
+        click.echo(f"estimate from earlier runs: {size(disk)} on disk, {size(memory)} of memory")
 
 
 def _earlier(step: PlannedStep) -> str:
+    from optkit.report.format import size
+
     if step.seconds is None or step.peak_rss_bytes is None or step.bytes is None:
         return ""
     verb = "took" if step.state == "cached" else "last time"
-    return (
-        f"{verb} {step.seconds:.1f} s, {step.peak_rss_bytes / 1e6:.0f} MB of memory, {step.bytes / 1e6:.2f} MB on disk"
-    )
+    return f"{verb} {step.seconds:.1f} s, {size(step.peak_rss_bytes)} of memory, {size(step.bytes)} on disk"

@@ -55,10 +55,14 @@ def _tensor(row: Mapping[str, Any]) -> list[str]:
         _layout(row),
         _ends(row["scale"], "at run time"),
         _ends(row["zero_point"]),
-        "" if row["range"] is None else f"[{row['range'][0]:.4g}, {row['range'][1]:.4g}]",
+        "" if row["range"] is None else f"[{row['range'][0]:.4g}, {row['range'][1]:.4g}]{_method(row)}",
         "" if row["saturated"] is None else f"{row['saturated']:.2%}",
         "" if row["sqnr_db"] is None else f"{row['sqnr_db']:.1f} dB{' (rescaled)' if row['rescaled'] else ''}",
     ]
+
+
+def _method(row: Mapping[str, Any]) -> str:
+    return f" by {row['method']}" if row["method"] else ""
 
 
 def _layout(row: Mapping[str, Any]) -> str:

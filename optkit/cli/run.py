@@ -28,17 +28,23 @@ Examples:
 @click.option("--calibration", type=InputPath, help="Dataset folder or .npz file, for passes that calibrate.")
 @click.option("--split", help="Split of the calibration data.")
 @click.option("--samples", type=click.IntRange(min=1), help="How many of its samples; all by default.")
+@click.option(
+    "--search", type=InputPath, help="Dataset folder or .npz file that a budget, or method auto, searches on."
+)
+@click.option("--search-split", help="Split of that data.")
 @click.option("options", "--set", multiple=True, metavar="OPTION=VALUE", help="An option of the pass; may be repeated.")
 @store_option
 @json_option
 @verbose_option
-def command(
+def command(  # one parameter per option
     pass_name: str,
     model: Path,
     output: Path,
     calibration: Path | None,
     split: str | None,
     samples: int | None,
+    search: Path | None,
+    search_split: str | None,
     options: tuple[str, ...],
     store: Path,
     *,
@@ -52,7 +58,10 @@ def command(
 
     if calibration is None and (split or samples):
         raise click.UsageError("--split and --samples go with --calibration")
+    if search is None and search_split:
+        raise click.UsageError("--search-split goes with --search")
     data = {"calibration": DataSpec(str(calibration), split, samples)} if calibration else {}
+    data |= {"search": DataSpec(str(search), search_split)} if search else {}
     folder = follow(run_pass(pass_name, model, output, store, options, data), as_json=as_json, verbose=verbose)
     if not as_json:
         click.echo(folder)

@@ -4,6 +4,7 @@
     ├── UsageError             2    the command line, the recipe or a file that it names
     │   └── RecipeError        2    a list of problems, each at file:line:col
     ├── GateFailed             3    a gate failed, stayed inconclusive or could not be measured
+    ├── BudgetMissed           3    a step could not keep the accuracy that it was given
     ├── MissingDependency      4    a package or device is absent
     ├── StepFailed             5    a pass raised, crashed or ran out of memory or disk
     └── VerifyFailed           6    a server answered wrongly
@@ -89,6 +90,12 @@ class GateFailed(OptkitError):
     exit_code = 3
 
 
+class BudgetMissed(OptkitError):
+    """A step found nothing that keeps the accuracy that it was given; the message says what came nearest."""
+
+    exit_code = 3
+
+
 class MissingDependency(OptkitError):
     """A package, library or device that is needed is absent."""
 
@@ -109,5 +116,5 @@ class VerifyFailed(OptkitError):
 
 # What a pass may raise in its own process, by name: the runner raises the same class on its side.
 ACROSS_PROCESSES: dict[str, type[OptkitError]] = {
-    cls.__name__: cls for cls in (UsageError, MissingDependency, StepFailed)
+    cls.__name__: cls for cls in (UsageError, BudgetMissed, MissingDependency, StepFailed)
 }

@@ -10,6 +10,8 @@ from optkit.core.recipe import Step
 from optkit.core.validate import build, check_name, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from optkit.core.passes import Host, Pass
     from optkit.core.recipe import Tables
     from optkit.core.yaml import Document, KeyPath
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 MODEL = "model"
 IMPORT = "import"
 DATA = "data."
+ORIGINAL = "original"
+"""The role of a pass that also reads the model as the recipe gives it, whatever steps came before."""
 
 
 @dataclass(slots=True)
@@ -28,6 +32,8 @@ class Linker:
     host: Host
     target: str
     data: frozenset[str]
+    metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    broken_metrics: frozenset[str] = frozenset()
     steps: dict[str, Step] = field(default_factory=dict)
     targets: dict[str, str] = field(default_factory=dict)
     _kinds: dict[str, str] = field(default_factory=dict)
@@ -95,7 +101,8 @@ class Linker:
                 self.document.problem((*path, "target"), f"unknown target {target!r}", hint)
             self._kinds[name] = do.produces
             return
-        do = do.resolve(target, self.host)
+        self._check_budgets(do, path)
+        do = do.with_metrics(self.metrics).resolve(target, self.host)
         inputs = {role: self._reference(role, do, source, path) for role in sorted(do.active_roles())}
         self._check_kinds(name, do, inputs, path)
         self.steps[name] = Step(name, do, {role: reference for role, reference in inputs.items() if reference})
@@ -103,13 +110,19 @@ class Linker:
         self._kinds[name] = do.produces
 
     def _reference(self, role: str, do: Pass, source: str, path: KeyPath) -> str:
-        if role == MODEL:
-            return source
+        if role in {MODEL, ORIGINAL}:
+            return source if role == MODEL else MODEL
         if role in self.data:
             return DATA + role
         if role not in do.optional_roles:
             self.document.problem(path, f"needs data.{role}", f"add {role} under data", key=True)
         return ""
+
+    def _check_budgets(self, do: Pass, path: KeyPath) -> None:
+        for name in do.budgets():
+            if name not in self.metrics and name not in self.broken_metrics:
+                hint = did_you_mean(name, self.metrics) or "add it under metrics"
+                self.document.problem((*path, "budget", name), "no such metric", hint, key=True)
 
     def _check_kinds(self, name: str, do: Pass, inputs: dict[str, str], path: KeyPath) -> None:
         for role, reference in inputs.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -74,7 +74,11 @@ class _Parser:
         model = self._model()
         parts = self._data()
         metrics = self._metrics()
-        linker = Linker(document, self.tables, self.host, target, frozenset(self._section("data")))
+        linker = Linker(
+            document, self.tables, self.host, target, frozenset(self._section("data")),
+            metrics={use.name: {"kind": use.kind, **asdict(use.metric)} for use in metrics},
+            broken_metrics=frozenset(self._section("metrics")) - {use.name for use in metrics},
+        )  # fmt: skip
         linker.link(data.get("steps"), _source_kind(data.get("model")))
         return Recipe(
             path=path,
@@ -119,7 +123,7 @@ class _Parser:
         if model.onnx is None and not model.inputs:
             note(("model", "inputs"), "is missing", "name each input with its dtype and shape")
         for key in MODEL_FILES:
-            self._exists(getattr(model, key), ("model", key))
+            self._exists(getattr(model, key), ("model", key), model.prepare)
         for index, entry in enumerate(model.code or ()):
             self._exists(entry, ("model", "code", index))
         self._outputs(model)
@@ -135,8 +139,11 @@ class _Parser:
             if name in model.inputs and model.onnx is None:
                 self.document.problem(path, f"{name!r} is the name of an input", "a graph needs another name for it")
 
-    def _exists(self, entry: str | None, path: KeyPath) -> None:
-        """Notes a file (or folder, where one may stand) that is not there; a factory's callable is cut off."""
+    def _exists(self, entry: str | None, path: KeyPath, prepare: str = "") -> None:
+        """Notes a file (or folder, where one may stand) that is not there; a factory's callable is cut off.
+
+        `prepare` is the command that would make it.
+        """
         if entry is None or (path[-1] == "factory" and not _is_factory(entry)):
             return
         file = entry.rpartition(":")[0] if path[-1] == "factory" else entry
@@ -146,16 +153,18 @@ class _Parser:
             self.document.problem(path, f"cannot be read: {self.folder / file}: {error.strerror}")
             return
         if not found:
-            self.document.problem(path, f"no such file: {self.folder / file}", self._near(file))
+            self.document.problem(path, f"no such file: {self.folder / file}", self._near(file, prepare))
 
-    def _near(self, file: str) -> str:
+    def _near(self, file: str, prepare: str) -> str:
         folder = (self.folder / file).parent
         try:
             siblings = [entry.name for entry in folder.iterdir()]
         except OSError:
             siblings = []
         near = difflib.get_close_matches(Path(file).name, siblings, n=1)
-        return f"did you mean {near[0]!r}?" if near else "paths are relative to the recipe"
+        if near:
+            return f"did you mean {near[0]!r}?"
+        return f"`{prepare}` makes it" if prepare else "paths are relative to the recipe"
 
     def _dims(self, model: ModelSpec) -> None:
         note = self.document.problem

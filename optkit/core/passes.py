@@ -79,12 +79,29 @@ class Pass(ABC):
         """Returns the roles that this configuration uses."""
         return frozenset(self.roles)
 
+    def is_device_bound(self) -> bool:
+        """Returns whether this configuration's artifact is valid on this machine class only."""
+        return self.device_bound
+
+    def budgets(self) -> Mapping[str, float]:
+        """Returns metric → the largest drop that this configuration allows; candidates are judged by it, too.
+
+        The metrics are those under the option `budget`, by the names that the recipe gives them.
+        """
+        return {}
+
+    def with_metrics(self, metrics: Mapping[str, Mapping[str, Any]]) -> Self:
+        """Returns the pass with the definitions (kind and options) of the metrics that its budgets name."""
+        del metrics
+        return self
+
     @abstractmethod
     def run(self, inputs: Mapping[str, Path], work: Work) -> None:
         """Reads the artifacts in `inputs` (role → folder) and writes one into `work.out`.
 
         Raises:
             UsageError: Something that the user gave does not fit.
+            BudgetMissed: What is within the budgets cannot be found.
             MissingDependency: A library is absent.
             StepFailed: The work cannot be done; the message says why.
         """

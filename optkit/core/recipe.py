@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from optkit.core.gates import Gate  # noqa: TC001  # pydantic reads the annotations
+from optkit.core.gates import Gate
 from optkit.core.interface import Dim  # noqa: TC001  # pydantic reads the annotations
 from optkit.core.schema import STRICT
 
@@ -47,6 +47,8 @@ class ModelSpec:
     """Keyword arguments of the factory."""
     weights: str | None = None
     """A .safetensors file, or a .pt/.pth file that is read with weights_only=True."""
+    prepare: str = ""
+    """Command that makes the files above where the recipe does not carry them; named if one is missing."""
     code: tuple[str, ...] | None = None
     """Files and folders that the factory needs; by default every .py file in the recipe's folder."""
     onnx: str | None = None
@@ -154,6 +156,22 @@ class Recipe:
         """Steps that no other step continues: the candidates."""
         continued = {step.inputs.get("model") for step in self.steps}
         return tuple(step.name for step in self.steps if step.name not in continued)
+
+    def gates_of(self, leaf: str) -> dict[str, Gate]:
+        """Returns what a candidate is judged by: the recipe's gates, and the budgets of the steps that made it.
+
+        A budget counts as the gate's `max_drop` where the recipe does not set one.
+        """
+        limits: dict[str, float] = {}
+        steps = {step.name: step for step in self.steps}
+        step = steps.get(leaf)
+        while step is not None:
+            for name, limit in step.do.budgets().items():
+                limits[name] = min(limit, limits.get(name, limit))
+            step = steps.get(step.inputs.get("model", ""))
+        own = {name: self.gates.get(name, Gate()) for name in limits}
+        implied = {name: replace(gate, max_drop=limits[name]) for name, gate in own.items() if gate.max_drop is None}
+        return {**self.gates, **implied}
 
     @property
     def reference(self) -> str:

@@ -193,9 +193,18 @@ def _is_plain(node: Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.tag in {f"tag:yaml.org,2002:{name}" for name in implicit}
 
 
+def _is_said_to_be_text(node: ScalarNode) -> bool:
+    """Whether the tag is `!!str` although the plain text is a number, a word like `true`, or nothing."""
+    import yaml
+
+    resolver: Any = yaml.resolver.Resolver  # its stubs have no types
+    plain = resolver().resolve(yaml.ScalarNode, node.value, (True, False))
+    return bool(node.tag == "tag:yaml.org,2002:str" and plain != node.tag)
+
+
 def _scalar(node: ScalarNode) -> object:
     text: str = node.value
-    if node.style is not None:
+    if node.style is not None or _is_said_to_be_text(node):
         return text
     if text in _WORDS:
         return _WORDS[text]

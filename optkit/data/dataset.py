@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import itertools
 import random
@@ -15,7 +16,7 @@ from optkit.data.preprocessing import prepare
 from optkit.data.readers import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -94,6 +95,13 @@ class Dataset:
         """
         inputs = {name: self._input(index, name, spec) for name, spec in self._specs.items()}
         return Sample(inputs, None if self._labels is None else self._labels[index])
+
+    def only(self, indices: Iterable[int]) -> Dataset:
+        """Returns the samples at these indices, in that order."""
+        part, chosen = copy.copy(self), list(indices)
+        part._rows = [self._rows[index] for index in chosen]  # noqa: SLF001  # of this class
+        part._labels = None if self._labels is None else [self._labels[index] for index in chosen]  # noqa: SLF001
+        return part
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Yields the samples in order, at most `size` at a time and never two shapes in one batch.

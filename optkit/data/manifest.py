@@ -2,7 +2,7 @@
 
 `dataset.yaml` beside the data:
 
-    name: mnist-5k                        # description, license and homepage may follow; prose never rebuilds anything
+    name: mnist-5k                        # description, license, homepage and prepare may follow; they rebuild nothing
     files: {mnist.npz: {sha256: 18dc…}}   # files or folders beside the manifest; a sha256 is checked where it is given
     reader: {npz: {}}                     # npz, images, csv or parquet, with its options
     splits:
@@ -114,6 +114,8 @@ class Manifest:
     """On what terms it may be used, for people."""
     homepage: str = ""
     """Where it comes from, for people."""
+    prepare: str = ""
+    """Command that makes the files where they are not kept with the manifest; named if one is missing."""
 
     def split(self, name: str | None) -> Split:
         """Returns the split called `name`, its files filled in; None means everything.

@@ -58,6 +58,7 @@ def select(manifest: Manifest, split: str | None, samples: int | None) -> Select
         description="",
         license="",
         homepage="",
+        prepare="",
     )
     return Selection(narrowed, split, samples)
 

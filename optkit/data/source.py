@@ -48,7 +48,7 @@ def dataset_source(path: Path, split: str | None, samples: int | None, digest_fi
     selection = select(manifest, split, samples)
     files: dict[str, Path] = {}
     for name in selection.part.files:
-        found = _expanded(root, name)
+        found = _expanded(root, name, manifest.prepare)
         _check_pin(root / name, name, found, manifest.files[name].sha256, digest_file)
         files |= found
     facts = {"split": split, "samples": samples}
@@ -85,12 +85,13 @@ def _manifest_and_root(path: Path) -> tuple[Manifest, Path]:
     raise UsageError(_absent(path), hint=_hint(path))
 
 
-def _expanded(root: Path, name: str) -> dict[str, Path]:
+def _expanded(root: Path, name: str, prepare: str) -> dict[str, Path]:
     """Returns the files behind a name of the manifest, once they are known to be there and inside."""
     path = root / name
     if not path.exists():
         siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise UsageError(f"{path}: the manifest names it, but it is missing", hint=did_you_mean(path.name, siblings))
+        hint = f"`{prepare}` makes it" if prepare else did_you_mean(path.name, siblings)
+        raise UsageError(f"{path}: the manifest names it, but it is missing", hint=hint)
     names = visible_files(root, name)
     if not names:
         raise UsageError(f"{path}: the folder holds no files")

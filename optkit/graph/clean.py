@@ -1,7 +1,8 @@
 """Removes what a machine leaves in a graph, and keeps what a person needs: the source line and the module.
 
 Exporters write absolute paths, stack traces and the names of modules into node metadata. `optkit.source` (such as
-`model.py:42`, relative to the recipe) and `optkit.scope` (such as `encoder.layers.0`) are all that stays.
+`model.py:42`, relative to the recipe) and `optkit.scope` (such as `encoder.layers.0`) stay, and what optkit notes there
+itself: who keeps a node in float, how a range was chosen.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 SOURCE = "optkit.source"
 SCOPE = "optkit.scope"
+FLOAT_BY = "optkit.float"
+"""Who keeps a node of an int8 graph in float."""
+RANGE_BY = "optkit.range"
+"""How the range of the tensor that a QuantizeLinear reads was chosen."""
 
 _PYTHON_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 _TRACED_FRAME = re.compile(r"^(?P<file>\S.*)\((?P<line>\d+)\): ", re.MULTILINE)
@@ -57,6 +62,8 @@ def _kept(node: ir.Node, code: Path | None) -> dict[str, str]:
     trace = f"{props.get('pkg.torch.onnx.stack_trace', '')}\n{node.doc_string or ''}"
     kept = {
         SOURCE: props.get(SOURCE) or (source_line(trace, code) if code else None),
+        FLOAT_BY: props.get(FLOAT_BY),
+        RANGE_BY: props.get(RANGE_BY),
         SCOPE: props.get(SCOPE) or _scope(props.get("pkg.torch.onnx.name_scopes"), node.name or ""),
     }
     return {key: value for key, value in kept.items() if value}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import UsageError
+from optkit.graph.bulk import without_collection
 from optkit.graph.external import bind_external, check_inline
 from optkit.graph.operators import check_operators
 from optkit.graph.walk import initializers
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 
+@without_collection()
 def load_model(path: Path) -> ir.Model:
     """Returns the model at `path`, checked.
 

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from optkit.graph.clean import FLOAT_BY
 from optkit.graph.quantized_tensors import quantized_tensors
 from optkit.graph.quiet import quiet
 
@@ -67,6 +68,7 @@ class TensorState:
         scale: The scales' ends, or None.
         zero_point: The zero points' ends, or None.
         range: What can be represented, or None.
+        method: How an activation's range was chosen, where the graph says so.
         saturated: Share of a stored weight's codes that are the smallest or largest; None for activations.
     """
 
@@ -80,6 +82,7 @@ class TensorState:
     zero_point: tuple[int, int] | None
     range: tuple[float, float] | None
     saturated: float | None
+    method: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,7 @@ def tensor_state(tensor: QuantizedTensor) -> TensorState:
     return TensorState(
         name=tensor.name, role=tensor.role, kind=tensor.kind, axis=tensor.axis, block=tensor.block,
         scales=0 if scale is None else int(scale.size), scale=ends, zero_point=shift, range=span, saturated=saturated,
+        method=tensor.method,
     )  # fmt: skip
 
 
@@ -156,6 +160,8 @@ def _fill_types(model: ir.Model) -> None:
 def _node_state(node: ir.Node, *, is_quantized: bool) -> NodeState:
     name = node.name or (node.outputs[0].name if node.outputs else "") or ""
     precision, reason = _precision(node)
+    if FLOAT_BY in node.metadata_props and not precision.startswith("int8"):
+        reason = f"kept in float by {node.metadata_props[FLOAT_BY]}"
     return NodeState(name, node.op_type, precision, reason if is_quantized else "")
 
 

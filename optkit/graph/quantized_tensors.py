@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optkit.graph.clean import RANGE_BY
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -31,6 +33,7 @@ class QuantizedTensor:
         block: Codes that share a scale along the axis; 0 if the axis has one scale per slice.
         codes: The stored codes as integers, or None for an activation.
         float_name: The tensor that a graph turns the codes into, if it does.
+        method: How the range of an activation was chosen, where the graph says so.
     """
 
     name: str
@@ -42,6 +45,7 @@ class QuantizedTensor:
     block: int = 0
     codes: ir.TensorProtocol | NDArray[Any] | None = None
     float_name: str = ""
+    method: str = ""
 
     @property
     def limits(self) -> tuple[int, int]:
@@ -121,15 +125,17 @@ def _described(  # noqa: PLR0913  # the operators differ in all of it
     assert value is not None  # noqa: S101  # the operators require it
     stored = value.const_value
     producer = value.producer()
-    name = value.name or ""
+    name, method = value.name or "", ""
     if producer is not None and producer.op_type == "QuantizeLinear" and producer.inputs[0] is not None:
-        name = producer.inputs[0].name or ""
+        name, method = producer.inputs[0].name or "", producer.metadata_props.get(RANGE_BY, "")
     kind = _kind(value, node.inputs[zero] if len(node.inputs) > zero else None)
     role = "activation" if stored is None else "bias" if kind.upper() in _BIAS_TYPES else "weight"
+    zeros = _constant(node, zero)
+    if stored is None and scales is not None and scales.size > 1 and (scales == scales.flat[0]).all():
+        # One scale of an activation, repeated for a float layer that no optimiser shall take for an int8 one.
+        scales, zeros = scales.flat[0].reshape(()), None if zeros is None else zeros.flat[0].reshape(())
     is_single = scales is None or scales.size == 1
-    return QuantizedTensor(
-        name, role, kind, scales, _constant(node, zero), None if is_single else axis, block, stored, result
-    )
+    return QuantizedTensor(name, role, kind, scales, zeros, None if is_single else axis, block, stored, result, method)
 
 
 def _integers(node: ir.Node) -> Iterator[QuantizedTensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import StepFailed
+from optkit.graph.bulk import without_collection
 from optkit.graph.walk import initializers
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ EXTERNAL_MIN = 1024
 """Bytes from which a tensor moves to the data file: small constants must stay visible to shape inference."""
 
 
+@without_collection()
 def save_model(model: ir.Model, folder: Path, *, inline_limit: int = INLINE_LIMIT) -> Path:
     """Writes `model.onnx` (and `model.onnx.data` when the weights exceed `inline_limit` bytes) and returns its path.
 

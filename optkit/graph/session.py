@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import StepFailed
+from optkit.core.messages import short_message
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
-_FOLDERS = re.compile(r"(/[^\s:/]+)+/(?=[^\s:/]+)")
 _FATAL = 4
 
 
@@ -42,5 +40,4 @@ def open_graph(path: Path, *, optimize: bool = True, save_optimized: Path | None
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001  # onnxruntime's exceptions share no other base
-        lines = _FOLDERS.sub("", _CODE.sub("", str(error).strip())).splitlines()
-        raise StepFailed(f"ONNX Runtime refuses the graph: {lines[0] if lines else type(error).__name__}") from None
+        raise StepFailed(f"ONNX Runtime refuses the graph: {short_message(error)}") from None

@@ -51,10 +51,12 @@ class Channels:
     Attributes:
         peak: Largest magnitude, float64[channels].
         power: Mean square, float64[channels].
+        count: How many values of each were seen.
     """
 
     peak: NDArray[Any]
     power: NDArray[Any]
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,18 +135,36 @@ def expected_error(seen: Channels, weights: Sequence[NDArray[Any]], scales: NDAr
     """Returns the squared error expected at the outputs of the layers, summed over outputs.
 
     Rounding errors are taken as uniform and independent: those of the activation, of one step size, pass through the
-    weights; those of the weights, of one step size per output, through the activation.
+    weights; those of the weights, of one step size per output, through the activation. Values beyond the range are
+    clipped: scales that bring every channel's peak to the end of the range leave none of them headroom.
     """
     import numpy as np
 
-    step = 2 * float((seen.peak / scales).max()) / _ACTIVATION_STEPS
+    limit = float((seen.peak / scales).max())
+    step, clipped = 2 * limit / _ACTIVATION_STEPS, _clipped_power(seen, limit * scales)
     power = float((seen.power / scales**2).sum())
     error = 0.0
     for weight in weights:
         scaled = np.abs(weight) * scales[:, None]
         steps = scaled.max(axis=0) / _WEIGHT_STEPS
         error += step**2 / 12 * float((scaled**2).sum()) + power * float((steps**2).sum()) / 12
+        error += float(clipped @ (weight**2).sum(axis=1))
     return error
+
+
+def _clipped_power(seen: Channels, limits: NDArray[Any]) -> NDArray[Any]:
+    """Returns what clipping takes off values that calibration did not see, mean square, float64[channels].
+
+    One value in `count + 1` exceeds the peak of the `count` seen. How many exceed a limit beyond it, and by how much,
+    is that of a normal distribution's tail.
+    """
+    import numpy as np
+
+    # Floors against division by zero where a channel is dead.
+    limits = np.maximum(limits, 1e-100)
+    power = np.maximum(seen.power, 1e-6 * limits**2)
+    exceeding = np.exp(np.minimum((seen.peak**2 - limits**2) / (2 * power), 0)) / (seen.count + 1)
+    return np.asarray(exceeding * 2 * (power / limits) ** 2)
 
 
 def _root(value: ir.Value) -> ir.Value:

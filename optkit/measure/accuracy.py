@@ -116,15 +116,15 @@ def _judge_scores(name: str, metric: Metric, before: NDArray[Any], after: NDArra
 
     sign = 1.0 if metric.higher_is_better else -1.0
     pairs = np.stack([before, after], axis=1)
-    drop = _drop(metric, sign)
-    lower, upper = statistics.bootstrap_interval(pairs, drop, 2 * alpha)
+    drop, resampling = _drop(metric, sign), metric.resampling(before)
+    lower, upper = statistics.bootstrap_interval(pairs, drop, 2 * alpha, resampling=resampling)
     return AccuracyResult(
         metric=name,
-        count=len(before),
+        count=resampling.units,
         baseline=metric.statistic(before),
-        baseline_interval=statistics.bootstrap_interval(before, metric.statistic, alpha),
+        baseline_interval=statistics.bootstrap_interval(before, metric.statistic, alpha, resampling=resampling),
         candidate=metric.statistic(after),
-        candidate_interval=statistics.bootstrap_interval(after, metric.statistic, alpha),
+        candidate_interval=statistics.bootstrap_interval(after, metric.statistic, alpha, resampling=resampling),
         drop=drop(pairs),
         drop_lower=lower,
         drop_upper=upper,

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from optkit.core.errors import StepFailed, UsageError
 from optkit.core.schema import STRICT
+from optkit.measure.pairs import scored_pairs
+from optkit.measure.resampling import Pairs, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optkit.measure.predictions import Predictions, Samples
+    from optkit.measure.resampling import Resampling
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Metric(ABC):
 
     @abstractmethod
     def per_sample(self, predictions: Predictions, reference: Predictions) -> NDArray[Any]:
-        """Returns the scores: float64, (n,), or (n, k) where the statistic needs k numbers of each sample.
+        """Returns the scores: float64, (n,), or (n, k) where the statistic needs k numbers of each sample or pair.
 
         Args:
             predictions: Of the model that is scored.
@@ -53,6 +56,10 @@ class Metric(ABC):
     def statistic(self, scores: NDArray[Any]) -> float:
         """Returns the value over a whole set of scores: their mean, unless the metric says otherwise."""
         return float(scores.mean())
+
+    def resampling(self, scores: NDArray[Any]) -> Resampling:
+        """Returns what a bootstrap may draw: the rows, unless the metric says what they have in common."""
+        return Rows(len(scores))
 
     def samples_of(self, predictions: Predictions) -> Samples:
         """Returns the samples of this metric's output.
@@ -160,15 +167,44 @@ class Correlation(Metric):
 
     def statistic(self, scores: NDArray[Any]) -> float:
         """Returns the correlation; NaN where a column is constant or holds NaN."""
-        import numpy as np
-        from scipy.stats import rankdata
+        return _correlation(scores, self.method)
 
-        if not np.isfinite(scores).all():
-            return float("nan")
-        columns = rankdata(scores, axis=0) if self.method == "spearman" else scores
-        centred = columns - columns.mean(axis=0)
-        norms = np.linalg.norm(centred, axis=0).prod()
-        return float(centred[:, 0] @ centred[:, 1] / norms) if norms else float("nan")
+
+@dataclass(frozen=True)
+class Similarity(Metric):
+    """Correlation between the cosine of two samples' outputs and how similar people found the two.
+
+    A sample's label lists its pairs as rows of [number of the pair, score]; two samples share each number.
+    """
+
+    needs_labels: ClassVar[bool] = True
+
+    method: Literal["pearson", "spearman"] = "spearman"
+    """Of the values, or of their ranks."""
+
+    def per_sample(self, predictions: Predictions, reference: Predictions) -> NDArray[Any]:
+        """Returns (pairs, 4): the cosine, the people's score, and the numbers of both samples."""
+        import numpy as np
+
+        del reference
+        samples = self.samples_of(predictions)
+        pairs, scores = scored_pairs(self.labels_of(predictions))
+        cosines = _scores(
+            _cosine(*_same_shape(samples[first], samples[second], self.output)) for first, second in pairs.tolist()
+        )
+        return np.column_stack([cosines, scores, pairs])
+
+    def statistic(self, scores: NDArray[Any]) -> float:
+        """Returns the correlation; NaN where a column is constant or holds NaN."""
+        return _correlation(scores[:, :2], self.method)
+
+    def resampling(self, scores: NDArray[Any]) -> Resampling:
+        """Returns the samples: pairs that share one are not independent."""
+        import numpy as np
+
+        units, numbers = np.unique(scores[:, 2:], return_inverse=True)
+        first, second = numbers.reshape(-1, 2).T
+        return Pairs(len(units), first, second)
 
 
 METRICS: Mapping[str, type[Metric]] = {
@@ -177,7 +213,15 @@ METRICS: Mapping[str, type[Metric]] = {
     "cosine": Cosine,
     "mse": MeanSquaredError,
     "correlation": Correlation,
+    "similarity": Similarity,
 }
+
+
+def known_metrics() -> dict[str, type[Metric]]:
+    """Returns kind → metric: ours, and those of installed plugins, which cannot replace one of ours."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point.load() for point in entry_points(group="optkit.metrics")} | dict(METRICS)
 
 
 def _class_scores(samples: Samples, output: str) -> NDArray[Any]:
@@ -203,7 +247,7 @@ def _class_labels(samples: Samples, classes: int) -> NDArray[Any]:
     if len(wrong):
         raise UsageError(
             f"label {labels[wrong[0]]} of sample {wrong[0]} is out of range: the model has {classes} classes "
-            f"(0 to {classes - 1}); {len(wrong)} labels are"
+            f"(0 to {classes - 1}); so it is with {len(wrong)} of {len(labels)} labels"
         )
     return labels.astype(np.int64)
 
@@ -229,6 +273,18 @@ def _scores(values: Any) -> NDArray[Any]:  # noqa: ANN401  # any iterable of flo
     import numpy as np
 
     return np.fromiter(values, np.float64)
+
+
+def _correlation(scores: NDArray[Any], method: str) -> float:
+    import numpy as np
+    from scipy.stats import rankdata
+
+    if not len(scores) or not np.isfinite(scores).all():
+        return float("nan")
+    columns = rankdata(scores, axis=0) if method == "spearman" else scores
+    centred = columns - columns.mean(axis=0)
+    norms = np.linalg.norm(centred, axis=0).prod()
+    return float(centred[:, 0] @ centred[:, 1] / norms) if norms else float("nan")
 
 
 def _cosine(ours: NDArray[Any], theirs: NDArray[Any]) -> float:

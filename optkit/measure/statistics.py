@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from optkit.measure.resampling import Rows
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
+
+    from optkit.measure.resampling import Resampling
 
     Statistic = Callable[[NDArray[Any]], float]
 
@@ -73,11 +76,17 @@ def tango_z(lost: int, gained: int, count: int, drop: float) -> float:
     return difference / math.sqrt(variance)
 
 
-def bootstrap_interval(scores: NDArray[Any], statistic: Statistic, alpha: float = 0.05, seed: int = 0) -> Interval:
+def bootstrap_interval(
+    scores: NDArray[Any],
+    statistic: Statistic,
+    alpha: float = 0.05,
+    seed: int = 0,
+    resampling: Resampling | None = None,
+) -> Interval:
     """Returns the BCa bootstrap interval of `statistic` over rows of `scores`, with error alpha / 2 on either side.
 
     Rows are resampled whole: put what belongs to one sample (baseline's and candidate's scores) into one row. Fewer
-    than ten rows give no bound. NaN in the scores gives NaN. The acceleration comes from a jackknife over at most 200
+    than ten units give no bound. NaN in the scores gives NaN. The acceleration comes from a jackknife over at most 200
     groups.
 
     Args:
@@ -85,6 +94,7 @@ def bootstrap_interval(scores: NDArray[Any], statistic: Statistic, alpha: float 
         statistic: (n, …) → a number.
         alpha: Error of both sides together; for one-sided bounds at error a, give 2a.
         seed: Of the resampling.
+        resampling: What is drawn; each row on its own by default.
 
     Source: B. Efron, Better bootstrap confidence intervals, JASA 82 (1987), 171-185.
     """
@@ -93,18 +103,19 @@ def bootstrap_interval(scores: NDArray[Any], statistic: Statistic, alpha: float 
 
     if np.isnan(scores).any():
         return (math.nan, math.nan)
-    if len(scores) < _FEWEST_SAMPLES:
+    resampling = resampling or Rows(len(scores))
+    if resampling.units < _FEWEST_SAMPLES:
         return UNBOUNDED
     estimate = statistic(scores)
     random = np.random.default_rng(seed)
-    draws = np.array([statistic(scores[_resample(random, len(scores))]) for _ in range(_RESAMPLES)])
+    draws = np.array([statistic(scores[resampling.draw(random)]) for _ in range(_RESAMPLES)])
     if not np.isfinite(draws).all():
         return (math.nan, math.nan)
     if (draws == draws[0]).all():
         return (min(draws[0], estimate), max(draws[0], estimate))
     below = (draws < estimate).mean() + (draws == estimate).mean() / 2
     bias = ndtri(np.clip(below, 1 / _RESAMPLES, 1 - 1 / _RESAMPLES))
-    acceleration = _acceleration(scores, statistic)
+    acceleration = _acceleration(scores, statistic, resampling)
     shifted = bias + ndtri(np.array([alpha / 2, 1 - alpha / 2]))
     levels = ndtr(bias + shifted / (1 - acceleration * shifted))
     low, high = np.quantile(draws, levels)
@@ -203,15 +214,12 @@ def _medians(resamples: NDArray[Any]) -> NDArray[Any]:
     return medians
 
 
-def _resample(random: np.random.Generator, count: int) -> NDArray[Any]:
-    return random.integers(0, count, count)
-
-
-def _acceleration(scores: NDArray[Any], statistic: Statistic) -> float:
+def _acceleration(scores: NDArray[Any], statistic: Statistic, resampling: Resampling) -> float:
     import numpy as np
 
-    groups = np.array_split(np.arange(len(scores)), min(len(scores), _JACKKNIFE_GROUPS))
-    left_out = np.array([statistic(np.delete(scores, group, axis=0)) for group in groups])
+    units = resampling.units
+    groups = np.array_split(np.arange(units), min(units, _JACKKNIFE_GROUPS))
+    left_out = np.array([statistic(scores[resampling.without(group)]) for group in groups])
     deviations = left_out.mean() - left_out
     spread = float((deviations**2).sum()) ** 1.5
     return float((deviations**3).sum()) / (6 * spread) if spread else 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from optkit.measure.latency_report import Subject
+
+SILENCE = 900
+"""Seconds without an answer after which a worker is given up: models that never end exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,9 @@ class WorkerProcess:
             requests.flush()
         except BrokenPipeError:
             raise self._died() from None
+        # Answers are whole lines, one at a time, so that nothing waits in the buffer of `replies`.
+        if not select.select([replies], [], [], SILENCE)[0]:
+            raise StepFailed(f"the process that times '{self.subject.name}' said nothing for {SILENCE // 60} minutes")
         line = replies.readline()
         if not line:
             raise self._died()

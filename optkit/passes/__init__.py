@@ -9,6 +9,7 @@ from optkit.passes.export import Export
 from optkit.passes.fuse import Fuse
 from optkit.passes.import_onnx import ImportOnnx
 from optkit.passes.quantize import Quantize
+from optkit.passes.quantize_inc import QuantizeInc
 from optkit.passes.quantize_weights import QuantizeWeights
 from optkit.passes.simplify import Simplify
 
@@ -23,6 +24,7 @@ PASSES: Mapping[str, type[Pass]] = {
     "simplify": Simplify,
     "fuse": Fuse,
     "quantize": Quantize,
+    "quantize-inc": QuantizeInc,
     "quantize-weights": QuantizeWeights,
     "cast": Cast,
 }

@@ -73,14 +73,7 @@ def example_inputs(interface: Interface) -> dict[str, Tensor]:
 
 def capture_named(job: Job, _scratch: Path) -> ir.Model:
     """Captures with a named, bounded symbol per dynamic dimension."""
-    from torch.export import Dim
-
-    # A range of one size would be specialised away.
-    symbols = {
-        name: Dim(re.sub(r"\W", "_", name), min=dim.min, max=max(dim.max, dim.min + 1))
-        for name, dim in job.interface.dims.items()
-    }
-    return _capture(job, symbols)
+    return _capture(job, named_symbols(job))
 
 
 def capture_auto(job: Job, _scratch: Path) -> ir.Model:
@@ -105,7 +98,7 @@ def capture_traced(job: Job, scratch: Path) -> ir.Model:
         tensor.name: {axis: size for axis, size in enumerate(tensor.shape) if isinstance(size, str)}
         for tensor in job.interface.inputs
     }
-    with _quiet(job.code) as caught, torch.no_grad():
+    with quiet(job.code) as caught, torch.no_grad():
         torch.onnx.export(
             job.module, args, path, kwargs=kwargs, dynamo=False, input_names=names, dynamic_axes=axes,
             opset_version=job.opset,
@@ -118,7 +111,7 @@ def capture_program(program: ExportedProgram, interface: Interface, opset: int |
     """Converts a program that somebody else exported."""
     import torch
 
-    with _quiet(code):
+    with quiet(code):
         result = torch.onnx.export(program, dynamo=True, opset_version=opset, verbose=False)
     return _bounded(result, program, interface)
 
@@ -139,18 +132,35 @@ def strategies(module: nn.Module) -> list[str]:
     return [names[-1], *names[:-1]] if has_recurrence else names
 
 
-def _capture(job: Job, symbols: Mapping[str, Any]) -> ir.Model:
-    import torch
+def named_symbols(job: Job) -> dict[str, Any]:
+    """Returns dynamic dimension → a symbol of its name and range."""
+    from torch.export import Dim
 
+    # A range of one size would be specialised away.
+    return {
+        name: Dim(re.sub(r"\W", "_", name), min=dim.min, max=max(dim.max, dim.min + 1))
+        for name, dim in job.interface.dims.items()
+    }
+
+
+def call_shapes(job: Job, symbols: Mapping[str, Any]) -> dict[str, Any] | tuple[Any, ...]:
+    """Returns which axes of which input are dynamic, arranged as the inputs are when the module is called."""
     shapes = {
         tensor.name: {axis: symbols[size] for axis, size in enumerate(tensor.shape) if isinstance(size, str)}
         for tensor in job.interface.inputs
     }
+    _, kwargs = call_arguments(job.module, dict(job.inputs))
+    return shapes if kwargs else _by_position(job.module, list(shapes.values()))
+
+
+def _capture(job: Job, symbols: Mapping[str, Any]) -> ir.Model:
+    import torch
+
     args, kwargs = call_arguments(job.module, dict(job.inputs))
-    with _quiet(job.code), torch.no_grad():
+    with quiet(job.code), torch.no_grad():
         result = torch.onnx.export(
             job.module, args, kwargs=kwargs, dynamo=True, verbose=False, opset_version=job.opset,
-            dynamic_shapes=shapes if kwargs else _by_position(job.module, list(shapes.values())),
+            dynamic_shapes=call_shapes(job, symbols),
         )  # fmt: skip
     return _bounded(result, None if result is None else result.exported_program, job.interface)
 
@@ -198,7 +208,7 @@ def _check_axis(tensor: str, name: str, axis: Any, program: ExportedProgram, int
 
 
 @contextlib.contextmanager
-def _quiet(code: Path) -> Iterator[list[warnings.WarningMessage]]:
+def quiet(code: Path) -> Iterator[list[warnings.WarningMessage]]:
     """Keeps the exporters' chatter off the terminal, and turns their errors into `Unfit` or `StepFailed`."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

@@ -18,7 +18,7 @@ from optkit.graph.upgrade import upgrade
 from optkit.graph.walk import operator_count
 from optkit.measure.feeding import made_up_inputs
 from optkit.measure.parity import check_parity
-from optkit.passes.calibration import calibration_feeds
+from optkit.passes.calibration import calibration_feeds, first
 from optkit.passes.cast import TOLERANCES
 from optkit.passes.onnx_step import move_artifact, open_runtime, parity_note, read_model, write_model
 from optkit.passes.quality import one_feed
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from optkit.graph.half_plan import HalfPlan
     from optkit.passes.cast import Cast
 
-_BATCHES = 8
+_SAMPLES = 64
 """Batches of calibration data that are looked at: a magnitude needs fewer than a histogram."""
 _SHOWN = 20
 _BFLOAT16_OPSET = 22
@@ -117,11 +117,10 @@ def _peaks(model: ir.Model, interface: Interface, inputs: Mapping[str, Path], sc
     return {name: peaks[name].value for name in floats}
 
 
-def _feeds(interface: Interface, inputs: Mapping[str, Path]) -> Iterator[dict[str, NDArray[Any]]]:
+def _feeds(interface: Interface, inputs: Mapping[str, Path]) -> Iterator[Mapping[str, NDArray[Any]]]:
     yield made_up_inputs(interface, interface.sizes("opt"), seed=0)
     if "calibration" in inputs:
-        feeds = calibration_feeds(inputs["calibration"], interface)
-        yield from (feed for (feed, _), _ in zip(feeds, range(_BATCHES), strict=False))
+        yield from first((feed for feed, _ in calibration_feeds(inputs["calibration"], interface)), _SAMPLES)
 
 
 def _plan_note(plan: HalfPlan) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optkit.passes.selecting import selection
 from optkit.quant.bias_correction import layer_inputs
 from optkit.quant.channel_statistics import ChannelStatistics
 from optkit.quant.histogram import Histogram
@@ -69,7 +70,7 @@ class Observation:
             model: The graph; it is not changed.
             sites: Tensors with channels on the last axis whose statistics are wanted, too.
         """
-        nodes = place(model, self.profile)
+        nodes = place(model, self.profile, selection(self.do))
         wanted = dict.fromkeys((name, -1) for name in sites)
         wanted |= dict.fromkeys(sorted(layer_inputs(nodes)) if self.do.bias_correction else ())
         histograms = {name: Histogram() for name in calibrated_tensors(nodes, self.profile)}

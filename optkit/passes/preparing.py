@@ -11,6 +11,7 @@ from optkit.graph.save import save_model
 from optkit.graph.session import open_graph
 from optkit.graph.smooth import Channels, find_sites, smooth
 from optkit.measure.parity import compare_outputs
+from optkit.passes.selecting import selection
 from optkit.quant.placement import place
 
 if TYPE_CHECKING:
@@ -76,14 +77,14 @@ class Preparation:
         if not channels or self.do.smooth is False:
             return model
         candidate = model.clone()
-        seen = {name: Channels(each.peak, each.power) for name, each in channels.items()}
+        seen = {name: Channels(each.peak, each.power, each.count) for name, each in channels.items()}
         least, of_mul = (MIN_GAIN_DB, MIN_GAIN_OF_MUL_DB) if self.do.smooth is None else (0.0, 0.0)
         sites = find_sites(candidate, self._layers(candidate))
         done = smooth(candidate, sites, seen, min_gain_db=least, min_gain_of_mul_db=of_mul)
         return self._kept("smoothed", model, candidate, {name: asdict(each) for name, each in done.items()})
 
     def _layers(self, model: ir.Model) -> frozenset[str]:
-        return frozenset(node.name or "" for node in place(model, self.profile))
+        return frozenset(node.name or "" for node in place(model, self.profile, selection(self.do)))
 
     def _kept(self, what: str, model: ir.Model, candidate: ir.Model, done: Mapping[str, object]) -> ir.Model:
         """Returns the candidate if it computes what the model does, else the model; notes which."""

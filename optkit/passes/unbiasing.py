@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 from optkit.graph.save import save_model
 from optkit.graph.session import open_graph
+from optkit.passes.calibration import first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, NDArray[Any]]
     Feeds = Callable[[], Iterator[Arrays]]
 
-_BATCHES = 4
+_SAMPLES = 16
 
 
 def unbiased(
@@ -44,7 +44,7 @@ def unbiased(
     if not changed:
         return plain
     candidate = write(corrected)
-    before, after = _errors(model, [plain, candidate], itertools.islice(feeds(), _BATCHES), work)
+    before, after = _errors(model, [plain, candidate], first(feeds(), _SAMPLES), work)
     kept = after < before
     work.notes["bias_correction"] = {"layers": changed, "error_before": before, "error_after": after, "kept": kept}
     return candidate if kept else plain

@@ -13,6 +13,8 @@ from optkit.quant.parameters import array_of, drop_unread, quantize_tables, weig
 from optkit.quant.placement import is_constant, is_float, is_standard, weight_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import onnx_ir as ir
 
     from optkit.quant.engine import Format
@@ -21,26 +23,38 @@ _MATRIX_AXES = 2
 
 
 @without_collection()
-def write_dynamic(model: ir.Model, form: Format) -> ir.Model:
+def write_dynamic(model: ir.Model, form: Format, stays: Callable[[ir.Node], bool] | None = None) -> ir.Model:
     """Returns a copy of the graph with int8 weights in matrix products, LSTMs and embeddings.
 
     A product becomes DynamicQuantizeLinear and MatMulInteger, which ONNX Runtime fuses with the scaling behind them; an
     LSTM becomes ONNX Runtime's DynamicQuantizeLSTM. Convolutions stay float: ConvInteger is several times slower than a
     float convolution.
+
+    Args:
+        model: The graph. A Gemm called `name` is seen as the MatMul `name_matmul`.
+        form: How weights become int8.
+        stays: Says of a node whether it must stay float.
     """
     copy = model.clone()
     split_gemm(copy)
     inserter = Inserter(copy)
     quantized: dict[tuple[ir.Value, int], list[ir.Value]] = {}
     for node in list(copy.graph.all_nodes()):
+        if stays is not None and stays(node):
+            continue
         if _is_product(node):
             _quantize_product(node, inserter, form, quantized)
         elif is_quantizable_lstm(node):
             quantize_lstm(node, inserter, form)
             copy.opset_imports.setdefault("com.microsoft", 1)
-    quantize_tables(copy, inserter)
+    quantize_tables(copy, inserter, stays)
     drop_unread(copy)
     return copy
+
+
+def dynamic_layers(model: ir.Model) -> list[ir.Node]:
+    """Returns the nodes that `write_dynamic` quantizes, in graph order."""
+    return [node for node in model.graph.all_nodes() if _is_product(node) or is_quantizable_lstm(node)]
 
 
 def _is_product(node: ir.Node) -> bool:

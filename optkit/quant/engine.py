@@ -10,9 +10,10 @@ from optkit.graph.insert_qdq import Inserter
 from optkit.quant.affine import INT7_LIMIT, INT8_LIMIT, activation_scale, unsaturated_grid, weight_grid
 from optkit.quant.layout import lay_out, scale_ranges
 from optkit.quant.parameters import drop_unread, quantize_parameters, quantize_tables
+from optkit.quant.shield import free_products, shield_floats
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import onnx_ir as ir
     from numpy.typing import NDArray
@@ -47,12 +48,17 @@ class Format:
 
 
 @without_collection()
-def write_static(
-    model: ir.Model, nodes: Sequence[ir.Node], ranges: Mapping[str, Range], profile: Profile, form: Format
+def write_static(  # noqa: PLR0913, PLR0917  # what decides the graph
+    model: ir.Model,
+    nodes: Sequence[ir.Node],
+    ranges: Mapping[str, Range],
+    profile: Profile,
+    form: Format,
+    stays: Callable[[ir.Node], bool] | None = None,
 ) -> ir.Model:
     """Returns a copy of the graph with Q/DQ pairs around `nodes`, scaled to `ranges` (tensor name → low, high).
 
-    A node stays float if one of its tensors has no range.
+    A node stays float if one of its tensors has no range, and a table if `stays` says so of what looks it up.
     """
     copy = model.clone()
     wanted = set(nodes)
@@ -70,9 +76,18 @@ def write_static(
         uses = None if value in layout.written else layout.read[value]
         _quantize_activation(value, uses, name, scales[owner], inserter)
     if profile.quantize_tables:
-        quantize_tables(copy, inserter)
+        quantize_tables(copy, inserter, stays)
+    if profile.requantizes:
+        shield_floats(copy, inserter)
+        free_products(copy, inserter)
     drop_unread(copy)
     return copy
+
+
+def activation_scales(nodes: Sequence[ir.Node], ranges: Mapping[str, Range], profile: Profile) -> dict[str, Scale]:
+    """Returns the scale of each tensor that has one of its own, by name."""
+    _, _, scales = _scaled(nodes, ranges, profile)
+    return {owner.name or "": scale for owner, scale in scales.items()}
 
 
 def _scaled(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from optkit.core.errors import UsageError
+from optkit.graph.bulk import without_collection
 from optkit.graph.expose import expose
 from optkit.graph.save import save_model
 from optkit.graph.session import open_graph
@@ -126,12 +127,13 @@ class _Fetcher:
         return group
 
 
+@without_collection()
 def _with_outputs(model: ir.Model, names: Sequence[str], folder: Path) -> Path:
     augmented = model.clone()
     graph = augmented.graph
     present = {value.name for value in (*graph.inputs, *graph.outputs)}
     graph.outputs.extend(expose(augmented, (name for name in names if name not in present)).values())
-    return save_model(augmented, folder)
+    return save_model(augmented, folder, inline_limit=0)  # weights go to disk one by one, and are mapped from there
 
 
 def _maskable(model: ir.Model, mask: str | None, names: Iterable[str]) -> set[str]:

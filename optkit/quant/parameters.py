@@ -8,6 +8,8 @@ from optkit.quant.affine import quantize_bias, quantize_weight, weight_grid, wid
 from optkit.quant.placement import bias_of, channel_axis, is_standard, weight_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import onnx_ir as ir
     from numpy.typing import NDArray
 
@@ -61,14 +63,28 @@ def weight_inputs(weight: ir.Value, name: str, grid: Grid, inserter: Inserter) -
     return made
 
 
-def quantize_tables(model: ir.Model, inserter: Inserter) -> None:
-    """Stores embeddings in int8, one scale per column, and dequantizes the rows that are looked up."""
+def find_tables(model: ir.Model) -> list[list[ir.Node]]:
+    """Returns, for each embedding that can be stored in int8, the nodes that look it up."""
     found: dict[ir.Value, list[ir.Node]] = {}
     for node in model.graph.all_nodes():
         if _is_lookup(node) and node.inputs[0] is not None:
             found.setdefault(node.inputs[0], []).append(node)
-    for table, lookups in found.items():
-        if len(lookups) == len(table.uses()) and not table.is_graph_output():
+    return [
+        lookups for table, lookups in found.items() if len(lookups) == len(table.uses()) and not table.is_graph_output()
+    ]
+
+
+def quantize_tables(model: ir.Model, inserter: Inserter, stays: Callable[[ir.Node], bool] | None = None) -> None:
+    """Stores embeddings in int8, one scale per column, and dequantizes the rows that are looked up.
+
+    Args:
+        model: The graph.
+        inserter: Of the model.
+        stays: Says of a lookup whether its table must stay float.
+    """
+    for lookups in find_tables(model):
+        table = lookups[0].inputs[0]
+        if table is not None and not (stays is not None and any(map(stays, lookups))):
             _quantize_table(table, lookups, inserter)
 
 

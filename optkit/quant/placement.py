@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from optkit.quant.profiles import clamps, keeps_scale
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import onnx_ir as ir
 
     from optkit.quant.profiles import Profile
@@ -17,17 +19,22 @@ _MATRIX_AXES = 2
 _WEIGHT, _BIAS = 1, 2
 
 
-def place(model: ir.Model, profile: Profile) -> list[ir.Node]:
+def place(model: ir.Model, profile: Profile, stays: Callable[[ir.Node], bool] | None = None) -> list[ir.Node]:
     """Returns the nodes to quantize, in graph order; those in the bodies of If and Loop too.
 
     Weighted operators count only with constant weights: products of two activations (attention) lose too much. Other
     operators count where all their activations come from an int8 convolution, so that residual adds and pools of a CNN
     stay in the int8 island while additive masks, residual streams and normalisations of a transformer stay float.
+
+    Args:
+        model: The graph.
+        profile: Of the target.
+        stays: Says of a node whether it must stay float; what follows it then does so, too.
     """
     chosen: list[ir.Node] = []
     island: set[ir.Value] = set()
     for node in model.graph.all_nodes():
-        if not is_standard(node):
+        if not is_standard(node) or (stays is not None and stays(node)):
             continue
         is_weighted = node.op_type in profile.weighted and _has_weights(node, profile.min_channels)
         follows = node.op_type in profile.follow and _all_from(node, island)

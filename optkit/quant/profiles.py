@@ -26,6 +26,8 @@ class Profile:
         one_add_input: Only the shortcut of a residual Add carries Q/DQ: the other side is fused with its convolution.
         one_concat_scale: All inputs of a Concat, and its output, share one scale.
         quantize_tables: Whether embeddings are stored in int8.
+        requantizes: Whether the runtime turns a float convolution between int8 tensors back into int8, and badly: with
+            one scale for all of its weight.
         saturates: Whether 8-bit products may overflow 16-bit sums on a CPU without VNNI.
         min_channels: Convolutions and matrices thinner than this stay float.
     """
@@ -39,6 +41,7 @@ class Profile:
     one_add_input: bool = False
     one_concat_scale: bool = False
     quantize_tables: bool = False
+    requantizes: bool = False
     saturates: bool = False
     min_channels: int = 1
 
@@ -76,6 +79,7 @@ PROFILES: Mapping[str, Profile] = {
         float_outputs=frozenset({"Gemm", "MatMul"}),
         quantize_bias=True,
         quantize_tables=True,
+        requantizes=True,
         saturates=True,
     ),
     "openvino-cpu": Profile(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     Cost = Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
 
 Method = Literal["minmax", "percentile", "mse", "kl"]
+METHODS: tuple[Method, ...] = ("minmax", "percentile", "mse", "kl")
 _STEPS = 64
 _SMALLEST_FRACTION = 0.05
 _ROUNDS = 2

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import StepFailed, UsageError
+from optkit.core.messages import short_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,8 +18,6 @@ MODEL_FILE = "model.onnx"
 
 # Fatal only: whatever else it would print to stderr reaches the user as an exception with the same words.
 _LOG_FATAL = 4
-_ERROR_CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
-_ANY_PATH = re.compile(r"(/[^\s:/]+)+/(?=[^\s:/]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +61,6 @@ def open_session(folder: Path, threads: int) -> OnnxRuntimeSession:
     except _errors() as error:
         raise StepFailed(f"onnxruntime cannot load the model: {short_message(error)}") from error
     return OnnxRuntimeSession(inference, _names(inference.get_inputs()), _names(inference.get_outputs()))
-
-
-def short_message(error: Exception) -> str:
-    """Returns the first line of an onnxruntime error without its code and without the machine's paths."""
-    text = _ERROR_CODE.sub("", str(error)).strip() or type(error).__name__
-    return _ANY_PATH.sub("", text.splitlines()[0])
 
 
 def _options(threads: int) -> Any:  # noqa: ANN401  # onnxruntime ships no types

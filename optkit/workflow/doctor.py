@@ -24,6 +24,7 @@ _OPTIONAL = {
     "openvino": "optkit[openvino]: the target openvino-cpu",
     "pillow": "optkit[images]: datasets of pictures",
     "pyarrow": "optkit[tables]: parquet datasets",
+    "neural-compressor": "optkit[inc]: the quantize-inc pass",
     "tritonclient": "optkit[triton]: Triton entries and verify",
 }
 _INT8_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8")

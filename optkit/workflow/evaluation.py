@@ -87,7 +87,7 @@ def _score(recipe: Recipe, use: MetricUse, baseline: Subject, candidate: Subject
         samples=result.count,
         baseline=None if relative else Interval(result.baseline, *result.baseline_interval),
         candidate=Interval(result.candidate, *result.candidate_interval),
-        drop=_drop(result, recipe.gates.get(use.name)),
+        drop=_drop(result, recipe.gates_of(candidate.name).get(use.name)),
     )
 
 

@@ -16,12 +16,12 @@ from optkit.core.events import Event, Judged, Note
 from optkit.core.keys import Environment
 from optkit.core.linking import DATA
 from optkit.core.parse import parse_recipe
-from optkit.core.recipe import Step
 from optkit.core.results import BaselineResult, CandidateResult, RunReport, StepResult
 from optkit.core.runner import Execution
 from optkit.core.store import Store
 from optkit.runtimes import check_installed
 from optkit.workflow import evaluation, output, packaging, reporting, timing
+from optkit.workflow.choices import CALIBRATION, SEARCH, apart, choices
 from optkit.workflow.evaluation import Subject, baseline_of
 from optkit.workflow.host import this_host
 from optkit.workflow.judging import verdicts
@@ -129,6 +129,7 @@ class _Run:
         yield from self._check_data()
         for step in self.recipe.steps:
             yield from self.execution.execute(step)
+        yield from self._remark_choices()
         for name in {self.recipe.reference, *self.recipe.leaves}:
             yield from self.execution.materialise(name)
         baseline = baseline_of(self.recipe)
@@ -149,14 +150,13 @@ class _Run:
         return (yield from self._report(baseline, results, timings))
 
     def _remark_missing_gates(self) -> Iterator[Event]:
-        if not self.recipe.gates:
+        if not any(self.recipe.gates_of(leaf) for leaf in self.recipe.leaves):
             self.remarks.append("the recipe has no gates: nothing was demanded of the result")
             yield Note(self.remarks[-1])
 
     def _check_data(self) -> Iterator[Event]:
         """Refuses a model that takes no samples, and parts of the data that share some with the one that judges."""
         from optkit.measure.feeding import batch_limit
-        from optkit.passes.disjoint import Disjoint
 
         if self.recipe.data and self.recipe.model.onnx is None:  # an ONNX file tells its axes when it is imported
             batch_limit(declared_interface(self.recipe.model))
@@ -169,14 +169,19 @@ class _Run:
                         hint="give the metric data of its own",
                     )
         chosen_by = [name for name in self.recipe.data if name not in judged]
-        for first in chosen_by:
-            for second in sorted(judged):
-                step = Step(
-                    f"{first} apart from {second}",
-                    Disjoint((first, second)),
-                    {"first": DATA + first, "second": DATA + second},
-                )
-                yield from self.execution.execute(step)
+        pairs = [(first, second) for first in chosen_by for second in sorted(judged)]
+        if any({CALIBRATION, SEARCH} <= step.inputs.keys() for step in self.recipe.steps):
+            pairs.append((CALIBRATION, SEARCH))
+        for first, second in pairs:
+            yield from self.execution.execute(apart(first, second))
+
+    def _remark_choices(self) -> Iterator[Event]:
+        """Says what steps decided by themselves."""
+        for step in self.recipe.steps:
+            notes = self.execution.finished[step.name].record.get("notes", {})
+            for line in choices(step.name, notes):
+                self.remarks.append(line)
+                yield Note(line)
 
     def _target_runtime(self, name: str) -> str:
         return TARGETS[self.recipe.targets[name]].runtime
@@ -186,9 +191,8 @@ class _Run:
     ) -> Generator[Event, None, CandidateResult]:
         size = packaging.model_bytes(self.execution.path(candidate.reference))
         ratio = size / packaging.model_bytes(self.execution.path(self.recipe.reference))
-        judged = verdicts(
-            self.recipe.gates, metrics, ratio, timings.speedup(candidate.name), timings.pair(candidate.name)
-        )
+        gates_of = self.recipe.gates_of(candidate.name)
+        judged = verdicts(gates_of, metrics, ratio, timings.speedup(candidate.name), timings.pair(candidate.name))
         for verdict in judged:
             yield Judged(candidate.name, verdict.gate, verdict.rule, str(verdict.status), str(verdict))
         speedup = timings.speedup(candidate.name)

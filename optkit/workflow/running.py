@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from optkit.core.copying import copy_tree
 from optkit.core.errors import UsageError
-from optkit.core.linking import DATA, IMPORT, MODEL
+from optkit.core.events import Note
+from optkit.core.linking import DATA, IMPORT, MODEL, ORIGINAL
 from optkit.core.options import build_from_texts
 from optkit.core.parse import DEFAULT_TARGET
 from optkit.core.recipe import Step
 from optkit.core.validate import did_you_mean
 from optkit.workflow import output
+from optkit.workflow.choices import CALIBRATION, SEARCH, apart, choices
 from optkit.workflow.host import this_host
 from optkit.workflow.models import new_execution, open_model
 from optkit.workflow.tables import load_tables
@@ -55,6 +57,8 @@ def run_pass(  # noqa: PLR0913, PLR0917  # what the command takes
         takes = " or ".join(sorted(do.roles[MODEL]))
         raise UsageError(f"{pass_name} takes a model of kind {takes}, and {model} is {opened.kind}")
     missing = do.active_roles() - do.optional_roles - data.keys() - {MODEL}
+    if ORIGINAL in missing:
+        raise UsageError(f"{pass_name} also reads the model that {model} was made from", hint="write a recipe")
     if missing:
         raise UsageError(f"{pass_name} needs data for {', '.join(sorted(missing))}", hint="give --calibration PATH")
     roles = {role: data[role] for role in sorted(do.active_roles() & data.keys())}
@@ -63,8 +67,17 @@ def run_pass(  # noqa: PLR0913, PLR0917  # what the command takes
         for role, part in roles.items()
     }
     execution.sources = {**execution.sources, **parts}
+    if {CALIBRATION, SEARCH} <= roles.keys():
+        yield from execution.execute(apart(CALIBRATION, SEARCH))
+    unused = data.keys() - do.active_roles()
+    if SEARCH in unused:
+        raise UsageError(
+            f"{pass_name} searches for nothing with these options", hint="leave --search out, or give a budget"
+        )
     step = Step(pass_name, do, {MODEL: opened.reference} | {role: DATA + role for role in roles})
     yield from execution.execute(step)
+    for line in choices(step.name, execution.finished[step.name].record.get("notes", {})):
+        yield Note(line)
     yield from execution.materialise(step.name)
     target_folder.parent.mkdir(parents=True, exist_ok=True)
     if target_folder.exists():

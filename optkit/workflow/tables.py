@@ -25,13 +25,13 @@ TARGETS: dict[str, Target] = {
 
 def load_tables() -> Tables:
     """Returns all tables. A plugin's entry point adds a name; it cannot replace one of ours."""
-    from optkit.measure.metrics import METRICS
+    from optkit.measure.metrics import known_metrics
     from optkit.passes import PASSES
     from optkit.serving import EMITTERS
 
     return Tables(
         passes=_with_plugins("optkit.passes", PASSES),
-        metrics=_with_plugins("optkit.metrics", METRICS),
+        metrics=known_metrics(),
         emitters=_with_plugins("optkit.emitters", EMITTERS),
         targets=TARGETS,
     )

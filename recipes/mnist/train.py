@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from model import build  # type: ignore[import-not-found]  # beside this script, not on mypy's path
+from model import build  # beside this script; mypy sees a namesake of the same signature
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional

@@ -41,7 +41,15 @@ def test_options(name: str, optkit: Optkit) -> None:
 
 def test_passes_for_programs(optkit: Optkit) -> None:
     found = optkit("passes", "--json").json
-    assert list(found["passes"]) == ["cast", "export", "fuse", "quantize", "quantize-weights", "simplify"]
+    assert list(found["passes"]) == [
+        "cast",
+        "export",
+        "fuse",
+        "quantize",
+        "quantize-inc",
+        "quantize-weights",
+        "simplify",
+    ]
     assert set(found) == {"metrics", "passes", "serving runtimes", "targets"}
 
 

@@ -110,7 +110,7 @@ def test_a_damaged_source_is_copied_in_again(copied: Optkit, project: Project) -
     for path in copied.store.glob("objects/*/*/*.npz"):
         path.chmod(0o644)
         path.write_bytes(b"not an archive")
-    project.edit(("quantize]", "quantize: {ranges: percentile, percentile: 99.5}]"))
+    project.edit(("quantize]", "quantize: {ranges: percentile, percentile: 95}]"))
     assert rebuilt(copied, project) == {"quantize", "quantize on evaluation", "requests for quantize"}
 
 

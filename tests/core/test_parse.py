@@ -14,6 +14,7 @@ from optkit.core.gates import Gate
 from optkit.core.interface import Dim
 from optkit.core.parse import parse_recipe
 from optkit.core.recipe import DataSpec, MeasureSpec, MetricUse, Recipe
+from optkit.workflow.tables import load_tables
 from tests.core.sample_tables import GOOD, TABLES, Accuracy, Export, Quantize, Simplify, Triton
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ def test_a_recipe_is_a_mapping(messages_of: Messages, text: str) -> None:
         ("images, split: test", "imgaes, split: test", "recipe.yaml:10:25  data.evaluation.dataset  no such file: imgaes  (did you mean 'images'?)"),
         ("images, split: test", "/nowhere/at/all, split: test", "recipe.yaml:10:25  data.evaluation.dataset  no such file: /nowhere/at/all  (paths are relative to the recipe)"),
         ("weights.safetensors", "x" * 300, f"recipe.yaml:4:12  model.weights  cannot be read: {'x' * 300}: File name too long"),
+        ("weights: weights.safetensors", "weights: other.bin\n  prepare: make models", "recipe.yaml:4:12  model.weights  no such file: other.bin  (`make models` makes it)"),
         ("weights: weights.safetensors", "code: [layers.py]", "recipe.yaml:4:10  model.code[0]  no such file: layers.py  (paths are relative to the recipe)"),
     ],
 )  # fmt: skip
@@ -370,3 +372,26 @@ def test_an_override_can_mend_a_recipe(parse: Parse) -> None:
 def test_a_missing_recipe_is_named(host: Host, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="cannot be read: No such file or directory"):
         parse_recipe(tmp_path / "recipe.yaml", TABLES, host)
+
+
+INC = """\
+name: two-views
+model: {source}
+data: {{calibration: {{dataset: images}}}}
+steps: [{first}simplify, quantize-inc]
+"""
+FACTORY = "{factory: model.py:build, inputs: {x: {dtype: float32, shape: [1, 4]}}}"
+
+
+def test_a_pass_may_also_read_the_model_as_it_was_given(folder: Path, host: Host) -> None:
+    (folder / "recipe.yaml").write_text(INC.format(source=FACTORY, first="export, "))
+    recipe = parse_recipe(Path("recipe.yaml"), load_tables(), host)
+    assert recipe.steps[-1].inputs == {
+        "model": "simplify", "original": "model", "calibration": "data.calibration",
+    }  # fmt: skip
+
+
+def test_an_onnx_file_is_not_the_original_that_a_pass_wants(folder: Path, host: Host) -> None:
+    (folder / "recipe.yaml").write_text(INC.format(source="{onnx: model.onnx}", first=""))
+    with pytest.raises(RecipeError, match="quantize-inc takes torch as original, but model is onnx-source"):
+        parse_recipe(Path("recipe.yaml"), load_tables(), host)

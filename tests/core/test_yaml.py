@@ -303,3 +303,8 @@ def test_any_text_gives_data_or_a_recipe_error(text: str) -> None:
         yaml.parse(text, "r.yaml")
     except RecipeError as error:
         assert error.problems  # noqa: PT017  # either may come
+
+
+@pytest.mark.parametrize("text", ["123", "1.5", "true", "null"])
+def test_a_value_said_to_be_text_is_text(text: str) -> None:
+    assert yaml.parse(f"a: !!str {text}", "f").data == {"a": text}

@@ -8,6 +8,7 @@ import pytest
 
 from optkit.core.artifact import digest_entries, digest_file
 from optkit.core.errors import UsageError
+from optkit.data.selection import class_names_of
 from optkit.data.source import dataset_source
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def test_prose_other_splits_and_pins_do_not_enter(tiny: Callable[..., Path]) -> 
         description="new words",
         license="other",
         homepage="other",
+        prepare="make data",
         files={"data.npz": {"sha256": pin}},
         splits={"train": {"rows": [0, 30]}, "more": {"rows": [1, 2]}},
     )
@@ -142,6 +144,12 @@ def test_symbolic_links_cannot_lead_out(tiny: Callable[..., Path], tmp_path: Pat
         source(folder)
 
 
+def test_classes_are_known_from_the_source_alone(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    assert class_names_of(source(tiny(labels={"column": "y", "classes": ["cat", "dog"]}))) == ("cat", "dog")
+    np.savez(tmp_path / "bare.npz", x=np.zeros((3, 2)))
+    assert class_names_of(source(tmp_path / "bare.npz", None)) == ()
+
+
 def test_an_artifact_is_taken_as_it_is(tiny: Callable[..., Path], tmp_path: Path) -> None:
     first, kept = source(tiny(), "train", 7), tmp_path / "kept"
     kept.mkdir()
@@ -219,3 +227,10 @@ def test_other_files_are_no_datasets(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("x")
     with pytest.raises(UsageError, match="a dataset is a folder"):
         source(tmp_path / "x.txt", None)
+
+
+def test_a_missing_file_names_the_command_that_makes_it(tiny: Callable[..., Path]) -> None:
+    folder = tiny(prepare="make data")
+    (folder / "data.npz").unlink()
+    with pytest.raises(UsageError, match=r"data\.npz: the manifest names it, but it is missing\n`make data` makes it"):
+        source(folder)

@@ -66,7 +66,7 @@ def names(model: ir.Model) -> set[str]:
 def outliers(channels: int, seed: int = 0) -> Channels:
     peak = np.random.default_rng(seed).uniform(0.5, 1.5, channels)
     peak[::4] *= 100
-    return Channels(peak, peak**2 / 9)
+    return Channels(peak, peak**2 / 9, 10_000)
 
 
 def smoothed(model: ir.Model, *, mul: float = 0.0) -> dict[str, bool]:
@@ -131,7 +131,11 @@ def test_tensors_that_were_not_seen_are_left_alone(network: Network) -> None:
     assert smooth(model, sites, {}, min_gain_db=0, min_gain_of_mul_db=0) == {}
 
 
-def quantized(values: NDArray[Any], steps: NDArray[Any]) -> NDArray[Any]:
+def channels(x: NDArray[Any]) -> Channels:
+    return Channels(np.abs(x).max(axis=0), (x**2).mean(axis=0), len(x))
+
+
+def quantized(values: NDArray[Any], steps: NDArray[Any] | float) -> NDArray[Any]:
     return np.asarray(np.rint(values / steps) * steps)
 
 
@@ -142,7 +146,7 @@ def test_outliers_cost_less_after_smoothing(seed: int, ratio: float) -> None:
     x, weight = random.standard_normal((400, 16)), random.standard_normal((16, 8))
     x[:, 3] *= ratio
     weight[3] /= ratio
-    alpha, scales, gain = best_scales(Channels(np.abs(x).max(axis=0), (x**2).mean(axis=0)), [weight])
+    alpha, scales, gain = best_scales(channels(x), [weight])
 
     def error(scale: NDArray[Any]) -> float:
         a, w = x / scale, weight * scale[:, None]
@@ -159,10 +163,24 @@ def test_outliers_cost_less_after_smoothing(seed: int, ratio: float) -> None:
 def test_the_expected_error_is_what_rounding_does(seed: int) -> None:
     random = np.random.default_rng(seed)
     x, weight = random.standard_normal((2000, 32)), random.standard_normal((32, 16))
-    seen = Channels(np.abs(x).max(axis=0), (x**2).mean(axis=0))
     rounded = quantized(x, 2 * np.abs(x).max() / 255) @ quantized(weight, np.abs(weight).max(axis=0) / 127)
     measured = ((rounded - x @ weight) ** 2).mean(axis=0).sum()
-    assert expected_error(seen, [weight], np.ones(32)) == pytest.approx(measured, rel=0.3)
+    assert expected_error(channels(x), [weight], np.ones(32)) == pytest.approx(measured, rel=0.3)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), count=st.sampled_from([16, 64, 256, 1024]))
+def test_the_expected_error_is_that_of_values_not_seen(seed: int, count: int) -> None:
+    """Where every channel's peak is the end of the range, what was not seen is clipped."""
+    random = np.random.default_rng(seed)
+    x, fresh = random.standard_normal((count, 64)), random.standard_normal((4000, 64))
+    weight = random.standard_normal((64, 16))
+    seen = channels(x)
+    step = 2 / 255
+    rounded = np.clip(quantized(fresh / seen.peak, step), -1, 1) @ (weight * seen.peak[:, None])
+    measured = ((rounded - fresh @ weight) ** 2).mean(axis=0).sum()
+    # Weights are not rounded here; 64 tails give an estimate, not a figure.
+    assert measured / 3 < expected_error(seen, [weight], seen.peak) < measured * 3
 
 
 @settings(max_examples=30, deadline=None)
@@ -173,13 +191,13 @@ def test_scales_are_finite_and_positive(seed: int, dead: int) -> None:
     peak[:dead] = 0
     weight = random.standard_normal((8, 4))
     weight[dead % 8] = 0
-    _, scales, gain = best_scales(Channels(peak, peak**2), [weight])
+    _, scales, gain = best_scales(Channels(peak, peak**2, 100), [weight])
     assert np.isfinite(scales).all()
     assert (scales > 0).all()
     assert gain >= 0
 
 
 def test_nothing_to_gain_is_no_gain() -> None:
-    seen = Channels(np.zeros(4), np.zeros(4))
+    seen = Channels(np.zeros(4), np.zeros(4), 100)
     assert best_scales(seen, [np.ones((4, 2))])[2] == 0
     assert best_scales(outliers(4), [np.zeros((4, 2))])[2] == 0

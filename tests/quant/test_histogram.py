@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -81,3 +81,20 @@ def test_a_negative_value_that_vanishes_beside_a_large_one_stays_below_zero() ->
     values = np.array([-1e-36, 1e18], np.float32)
     assert same(of(values), of(values[:1], values[1:]))
     assert of(values).counts[BINS // 2 - 1] == 1
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), cut=st.integers(1, 5))
+def test_of_many_positions_the_same_ones_are_counted_however_batched(seed: int, cut: int) -> None:
+    values = np.random.default_rng(seed).standard_normal((6, 3, 40, 50)).astype(np.float32)
+    whole = of(values)
+    assert same(whole, of(values[:cut], values[cut:]))
+    assert 512 * 18 <= whole.counts.sum() < values.size
+    assert (whole.low, whole.high) == (values.min(), values.max())
+
+
+def test_thinning_keeps_the_distribution_of_a_picture_with_stripes() -> None:
+    stripes = np.zeros((4, 2, 64, 64), np.float32)
+    stripes[:, :, :, ::2] = 1.0
+    counts = of(stripes).counts
+    assert np.sort(counts)[-2] / counts.sum() == pytest.approx(0.5, abs=0.01)

@@ -65,5 +65,5 @@ def test_the_digest_depends_on_content_and_not_on_the_place(tmp_path: Path) -> N
 def test_weights_get_one_name_whatever_the_user_calls_them(tmp_path: Path) -> None:
     write(tmp_path, "model.py", "best epoch.pt")
     source = model_source(model(weights="best epoch.pt"), tmp_path)
-    assert source.files["weights.pt"] == tmp_path / "best epoch.pt"
-    assert json.loads(source.documents["model.json"])["weights"] == "weights.pt"
+    assert source.files["weights/best epoch.pt"] == tmp_path / "best epoch.pt"
+    assert json.loads(source.documents["model.json"])["weights"] == "weights/best epoch.pt"

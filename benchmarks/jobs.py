@@ -1,0 +1,202 @@
+"""One measured task of one tool: `python jobs.py JOB MODEL_FOLDER OUT_FOLDER` prints the seconds of the task as JSON.
+
+Each runs in a process of its own, with the Python that its tool is installed for; imports are not timed.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+Feed = dict[str, "NDArray[Any]"]
+BATCH = 8
+RANGES = ("minmax", "percentile", "mse", "kl")
+
+
+def feeds(folder: Path, batch: int = BATCH) -> Iterator[Feed]:
+    """Yields the images of a model's folder, or one batch of noise if it has none."""
+    path = folder / "images.npz"
+    if not path.exists():
+        yield {"x": np.random.default_rng(0).standard_normal((1, 8, 4, 4)).astype(np.float32)}
+        return
+    with np.load(path) as data:
+        images = data["image"]
+    for start in range(0, len(images), batch):
+        yield {"image": images[start : start + batch]}
+
+
+class Reader:
+    """The images as ONNX Runtime's calibrators ask for them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._feeds = feeds(folder)
+
+    def get_next(self) -> Feed | None:
+        """Returns the next batch."""
+        return next(self._feeds, None)
+
+
+def optkit_calibrate(folder: Path, out: Path) -> Callable[[], Any]:
+    """All four range methods, from one run."""
+    from optkit.graph.load import load_model
+    from optkit.quant.layout import calibrated_tensors
+    from optkit.quant.observe import observe
+    from optkit.quant.placement import place
+    from optkit.quant.prepare import prepare
+    from optkit.quant.profiles import profile_named
+    from optkit.quant.ranges import find_range
+
+    def task() -> int:
+        model, profile = prepare(load_model(folder / "model.onnx")), profile_named("onnxruntime-cpu")
+        names = calibrated_tensors(place(model, profile), profile)
+        histograms = observe(model, list(names), feeds(folder, batch=1), out)
+        found = {(name, how): find_range(each, how) for name, each in histograms.items() for how in RANGES}  # type: ignore[arg-type]  # the names of the methods
+        return len(found) // len(RANGES)
+
+    return task
+
+
+def optkit_write(folder: Path, out: Path) -> Callable[[], Any]:
+    """From the file to the int8 file, with ranges from a single batch: the graph work, not the calibration."""
+    from optkit.graph.load import load_model
+    from optkit.graph.save import save_model
+    from optkit.quant.engine import Format, write_static
+    from optkit.quant.layout import calibrated_tensors
+    from optkit.quant.observe import observe
+    from optkit.quant.placement import place
+    from optkit.quant.prepare import prepare
+    from optkit.quant.profiles import profile_named
+    from optkit.quant.ranges import find_range
+
+    def task() -> int:
+        model, profile = prepare(load_model(folder / "model.onnx")), profile_named("onnxruntime-cpu")
+        nodes = place(model, profile)
+        seen = observe(model, list(calibrated_tensors(nodes, profile)), feeds(folder), out)
+        ranges = {name: find_range(each, "minmax") for name, each in seen.items()}
+        save_model(write_static(model, nodes, ranges, profile, Format(True, False)), out)  # noqa: FBT003  # per channel, not reduced
+        return len(nodes)
+
+    return task
+
+
+def optkit_command(folder: Path, out: Path, *options: str) -> Callable[[], Any]:
+    """`optkit run quantize` with an empty store: starting Python and checking the file are part of it."""
+    command = [str(Path(sys.executable).with_name("optkit")), "run", "quantize", str(folder / "model.onnx")]
+    places = ["-o", str(out / "int8"), "--store", str(out / "store")]
+
+    def task() -> None:
+        subprocess.run([*command, *places, *options], check=True, capture_output=True)
+
+    return task
+
+
+def optkit_static(folder: Path, out: Path) -> Callable[[], Any]:
+    """Minmax ranges, as the rivals."""
+    return optkit_command(folder, out, "--calibration", str(folder / "images.npz"), "--set", "ranges=minmax")
+
+
+def optkit_dynamic(folder: Path, out: Path) -> Callable[[], Any]:
+    """Scales of activations at run time."""
+    return optkit_command(folder, out, "--set", "method=dynamic")
+
+
+def ort_calibrate(folder: Path, out: Path) -> Callable[[], Any]:
+    """Entropy alone."""
+    from onnxruntime.quantization import CalibrationMethod, create_calibrator
+
+    def task() -> int:
+        calibrator = create_calibrator(
+            folder / "model.onnx", augmented_model_path=str(out / "augmented.onnx"),
+            calibrate_method=CalibrationMethod.Entropy,
+        )  # fmt: skip
+        calibrator.collect_data(Reader(folder))
+        return len(calibrator.compute_data().data)
+
+    return task
+
+
+def ort_static(folder: Path, out: Path) -> Callable[[], Any]:
+    """`quantize_static` with U8 activations, S8 weights per channel and minmax ranges: its best setting on a CPU."""
+    from onnxruntime.quantization import QuantType, quantize_static
+
+    def task() -> None:
+        quantize_static(
+            folder / "model.onnx", out / "int8.onnx", Reader(folder), per_channel=True,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+        )  # fmt: skip
+
+    return task
+
+
+def ort_dynamic(folder: Path, out: Path) -> Callable[[], Any]:
+    """`quantize_dynamic` with the flag that large models need."""
+    from onnxruntime.quantization import quantize_dynamic
+
+    def task() -> None:
+        quantize_dynamic(folder / "model.onnx", out / "int8.onnx", per_channel=True, use_external_data_format=True)
+
+    return task
+
+
+def onnxsim_calibrate(folder: Path, out: Path) -> Callable[[], Any]:
+    """MSE alone."""
+    from onnxsim.calibration import calibrate
+
+    del out
+
+    def task() -> int:
+        return len(calibrate(str(folder / "model.onnx"), list(feeds(folder)), method="mse"))
+
+    return task
+
+
+def nncf_static(folder: Path, out: Path) -> Callable[[], Any]:
+    """`nncf.quantize` of an ONNX model at its defaults."""
+    import nncf  # type: ignore[import-not-found]  # in the rivals' environment only
+    import onnx
+
+    def task() -> None:
+        data = nncf.Dataset(list(feeds(folder, batch=1)))
+        onnx.save(nncf.quantize(onnx.load(folder / "model.onnx"), data, subset_size=64), out / "int8.onnx")
+
+    return task
+
+
+JOBS: dict[str, Callable[[Path, Path], Callable[[], Any]]] = {
+    "optkit-calibrate": optkit_calibrate,
+    "optkit-write": optkit_write,
+    "optkit-static": optkit_static,
+    "optkit-dynamic": optkit_dynamic,
+    "ort-calibrate": ort_calibrate,
+    "ort-static": ort_static,
+    "ort-dynamic": ort_dynamic,
+    "onnxsim-calibrate": onnxsim_calibrate,
+    "nncf-static": nncf_static,
+}
+
+
+def main() -> None:
+    """Runs one job and prints what it took."""
+    job, folder, out = JOBS[sys.argv[1]], Path(sys.argv[2]), Path(sys.argv[3])
+    task = job(folder, out)
+    start = time.perf_counter()
+    found = task()
+    seconds = time.perf_counter() - start
+    own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print(json.dumps({"seconds": seconds, "peak_bytes": max(own, children) * 1024, "found": found}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""What steps decide by looking at outputs: on which data they may, and what they chose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from optkit.core.linking import DATA
+from optkit.core.recipe import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+CALIBRATION, SEARCH = "calibration", "search"
+_SHOWN = 5
+
+
+def apart(first: str, second: str) -> Step:
+    """Returns the step that refuses two parts of the data that share samples."""
+    from optkit.passes.disjoint import Disjoint
+
+    inputs = {"first": DATA + first, "second": DATA + second}
+    return Step(f"{first} apart from {second}", Disjoint((first, second)), inputs)
+
+
+def choices(step: str, notes: Mapping[str, Any]) -> Iterator[str]:
+    """Yields a line for each choice that a step noted.
+
+    Args:
+        step: Its name.
+        notes: What its pass noted.
+    """
+    if "auto" in notes:
+        yield f"{step}: {_method(notes['auto'])}"
+    if "budget" in notes:
+        yield f"{step}: {_budget(notes['budget'])}"
+
+
+def _method(auto: Mapping[str, Any]) -> str:
+    tried = [_candidate(each) for each in auto["candidates"]]
+    return f"chose {auto['chosen']}; over the float graph: {', '.join(tried)}"
+
+
+def _candidate(each: Mapping[str, Any]) -> str:
+    return (
+        f"{each['name']} {each['speedup'][0]:.2f}x" if each["speedup"] else f"{each['name']} out ({each['left_out']})"
+    )
+
+
+def _budget(budget: Mapping[str, Any]) -> str:
+    layers = budget["layers"]
+    floats = [each["node"] for each in layers if each["float"]]
+    chosen = next(each for each in budget["evaluations"] if each["float"] == sorted(floats))
+    drops = ", ".join(f"{name} drops {drop:.4g}" for name, drop in chosen["drops"].items())
+    shown = f" ({', '.join(floats[:_SHOWN])}{' …' if len(floats) > _SHOWN else ''})" if floats else ""
+    count = len(budget["evaluations"])
+    error = ", with less than a standard error to spare" if budget["barely"] else ""
+    return (
+        f"the budget keeps {len(floats)} of {len(layers)} layers in float{shown}; {drops} on {budget['samples']} "
+        f"samples{error}; {count} int8 graph{' was' if count == 1 else 's were'} evaluated"
+    )

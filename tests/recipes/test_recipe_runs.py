@@ -1,0 +1,51 @@
+"""Each recipe, shortened: fewer samples and hardly any timing, so that its gates on these give way where they must."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cli.command import Optkit
+
+ROOT = Path(__file__).parents[2]
+UNTIMED = ("measure.seconds=0.5", "gates.latency.min_speedup=0.05")
+SHORTER = {
+    "efficientnet-lite0": (
+        "data.calibration.samples=24", "data.evaluation.samples=60", "gates.agreement.min=0.75",
+        "gates.cosine.min=0.98", *UNTIMED,
+    ),
+    "minilm": ("data.calibration.samples=16", "data.sentiment.samples=200", "gates.sentiment.max_drop=0.1", *UNTIMED),
+    "mnist-inc": ("data.calibration.samples=64",),
+    "mnist-tensorrt": ("data.calibration.samples=64",),
+}  # fmt: skip
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", SHORTER)
+def test_a_recipe_holds_its_gates(name: str, tmp_path: Path) -> None:
+    path = ROOT / "recipes" / name / "recipe.yaml"
+    recipe = yaml.safe_load(path.read_text())
+    if not (path.parent / recipe["model"]["weights"]).is_file():
+        pytest.skip("`make recipes` was not run")
+    if name == "mnist-inc":
+        pytest.importorskip("neural_compressor", reason="optkit[inc] is not installed")
+    settings = [word for each in SHORTER[name] for word in ("--set", each)]
+    (tmp_path / "home").mkdir()
+    Optkit(tmp_path / "home", tmp_path / "store")("optimize", path, "-o", tmp_path / "out", *settings)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    (candidate,) = report["candidates"]
+    assert candidate["approved"]
+    assert {verdict["gate"] for verdict in candidate["verdicts"]} == set(recipe["gates"])
+    statuses = {verdict["gate"]: verdict["status"] for verdict in candidate["verdicts"]}
+    assert {gate for gate, status in statuses.items() if status != "passed"} == (
+        {"latency"} if name == "mnist-tensorrt" else set()
+    )
+    assert (tmp_path / "out" / "triton" / recipe["name"] / "config.pbtxt").is_file()
+
+
+def test_every_recipe_has_a_run() -> None:
+    quickstart = {"mnist"}  # tests/cli runs it as it is
+    assert {path.parent.name for path in ROOT.glob("recipes/*/recipe.yaml")} == quickstart | set(SHORTER)
