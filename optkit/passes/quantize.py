@@ -64,6 +64,8 @@ class Quantize(Pass):
     """Whether layers that follow each other share out the ranges of their channels; by default where that pays."""
     smooth: bool | None = None
     """Whether linear layers take over the outliers of their activations; by default where that pays."""
+    merge: bool = False
+    """Whether matrix products of one tensor, such as Q, K and V, become one and a Split; measure whether that pays."""
     bias_correction: bool = True
     """Whether biases make up for what rounding the weights adds on average, where that brings the outputs closer."""
     mask: str | None = None

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import MissingDependency, StepFailed, UsageError
+from optkit.graph.merge_products import merge_products
 from optkit.graph.save import MODEL_FILE
+from optkit.graph.shapes import name_nodes, refresh_shapes
 from optkit.passes.budgeting import keep_within_budget
 from optkit.passes.deciding import decide
 from optkit.passes.observing import Observation
@@ -52,6 +54,10 @@ def quantize(do: Quantize, inputs: Mapping[str, Path], work: Work, *, searches: 
         return
     model, interface = read_model(inputs["model"])
     model = prepare(model)
+    if do.merge:
+        work.notes["merged"] = merge_products(model)
+        name_nodes(model)
+        refresh_shapes(model)
     data = Data(inputs, interface, searches=searches or bool(do.budget))
     is_static = do.method == "static"
     writer: Writer = _static(do, model, data, work) if is_static else DynamicWriter(do, model, _format(do), work)

@@ -143,12 +143,13 @@ def _is_lookup(node: ir.Node) -> bool:
 
 
 def _quantize_table(table: ir.Value, lookups: list[ir.Node], inserter: Inserter) -> None:
-    codes, *constants = weight_inputs(table, table.name or "", weight_grid(array_of(table), -1), inserter)
+    # Without the zero point, which is 0: ONNX Runtime takes a third longer to subtract it.
+    codes, scale, _ = weight_inputs(table, table.name or "", weight_grid(array_of(table), -1), inserter)
     for node in lookups:
         rows = node.outputs[0]
         uses = rows.uses()
         node.replace_input_with(0, codes)
-        inserter.dequantize_all(rows, [rows, *constants], uses, axis=-1)
+        inserter.dequantize_all(rows, [rows, scale], uses, axis=-1)
         rows.type = codes.type
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -49,6 +50,22 @@ def small(folder: Path, *, opset: int = 17, root: bool = False) -> Path:
         (Tensor("x", "float32", ("batch", 16)),), (Tensor("y", "float32", ("batch", 8)),), {"batch": Dim(1, 4, 8)}
     )
     interfaces.write(folder, interface)
+    return folder
+
+
+def parallel(folder: Path) -> Path:
+    """Writes x @ w * x @ v."""
+    folder.mkdir()
+    body = "p = MatMul(x, w) q = MatMul(x, v) y = Mul(p, q)"
+    text = f'<ir_version: 8, opset_import: ["" : 17]> g (float[batch,6,16] x) => (float[batch,6,8] y) {{ {body} }}'
+    proto, random = onnx.parser.parse_model(text), np.random.default_rng(0)
+    for name in ("w", "v"):
+        proto.graph.initializer.append(
+            numpy_helper.from_array(random.standard_normal((16, 8)).astype(np.float32), name)
+        )
+    (folder / "model.onnx").write_bytes(proto.SerializeToString())
+    ends = (Tensor("x", "float32", ("batch", 6, 16)),), (Tensor("y", "float32", ("batch", 6, 8)),)
+    interfaces.write(folder, Interface(*ends, {"batch": Dim(1, 4, 8)}))
     return folder
 
 
@@ -104,6 +121,44 @@ def test_recurrent_model_static_and_dynamic(
 
 
 @heavy
+@pytest.mark.parametrize("method", ["static", "dynamic"])
+def test_products_of_one_tensor_are_merged_if_wanted(
+    method: Literal["static", "dynamic"], tmp_path: Path, works: Callable[[], Work], dataset: Dataset
+) -> None:
+    random = np.random.default_rng(2)
+    arrays = {"x": random.standard_normal((16, 6, 16)).astype(np.float32)}
+    inputs, apart, merged = {"model": parallel(tmp_path / "model"), "calibration": dataset(arrays)}, works(), works()
+    Quantize(method=method, reduce_range=True).run(inputs, apart)
+    Quantize(method=method, reduce_range=True, merge=True).run(inputs, merged)
+    assert "merged" not in apart.notes
+    assert [len(group) for group in merged.notes["merged"]] == [2]
+    assert [work.notes["int8_nodes"]["MatMul"] for work in (apart, merged)] == [[2, 2], [1, 1]]
+    assert [work.notes["quality"]["y"]["sqnr_db"] > 25 for work in (apart, merged)] == [True, True]
+
+
+@heavy
+def test_openvino_runs_the_convolutions_in_int8(
+    exported: Exported, works: Callable[[], Work], dataset: Dataset, samples: Samples
+) -> None:
+    pytest.importorskip("openvino")
+    inputs, static, dynamic = {"model": exported("cnn"), "calibration": dataset(samples("cnn", 16))}, works(), works()
+    Quantize(target="openvino-cpu", reduce_range=True).run(inputs, static)
+    int8, total = static.notes["int8_nodes"]["Conv"]
+    assert int8 == total == 2
+    with pytest.raises(StepFailed, match=r"no node runs in int8: .* OpenVINO has no int8 kernel for them"):
+        Quantize(target="openvino-cpu", method="dynamic").run(inputs, dynamic)
+
+
+def test_without_openvino_nothing_is_counted(
+    tmp_path: Path, work: Work, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    inputs = {"model": small(tmp_path / "model"), "calibration": dataset(xs())}
+    Quantize(target="openvino-cpu").run(inputs, work)
+    assert work.notes["int8_nodes_unknown"] == "the runtime openvino is not installed"
+    assert "int8_nodes" not in work.notes
+
+
 def test_transposed_convolution_stays_float_on_the_cpu(
     exported: Exported, dataset: Dataset, samples: Samples, work: Work
 ) -> None:
