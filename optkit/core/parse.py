@@ -12,6 +12,7 @@ from optkit.core import yaml
 from optkit.core.gates import BUILT_IN_SUBJECTS, RULES, Gate
 from optkit.core.linking import Linker
 from optkit.core.overrides import apply_override
+from optkit.core.passes import DEFAULT_TARGET
 from optkit.core.recipe import DataSpec, MeasureSpec, MetricUse, ModelSpec, Recipe
 from optkit.core.validate import build, check_name, did_you_mean
 
@@ -26,7 +27,6 @@ T = TypeVar("T")
 SECTIONS = ("name", "model", "data", "metrics", "target", "steps", "gates", "measure", "package")
 MODEL_FILES = ("factory", "weights", "onnx", "program")
 REQUIRED = ("name", "model", "steps")
-DEFAULT_TARGET = "onnxruntime-cpu"
 
 
 def parse_recipe(path: Path, tables: Tables, host: Host, overrides: Sequence[str] = ()) -> Recipe:

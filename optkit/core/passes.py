@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+DEFAULT_TARGET = "onnxruntime-cpu"
+"""What a recipe, or a pass alone, is for if it does not say."""
+
 
 @dataclass(frozen=True, slots=True)
 class Host:

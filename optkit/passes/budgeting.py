@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import BudgetMissed
+from optkit.core.passes import DEFAULT_TARGET
 from optkit.passes.judging import Judge
 from optkit.passes.layers import layer_costs, layer_noises
 from optkit.passes.onnx_step import write_model
@@ -54,7 +55,7 @@ def keep_within_budget(
     errors = OutputError(writer.model, feeds(), work.scratch / "noise")
     work.progress(0.82, "measuring the layers' noise")
     noises = layer_noises(writer, errors, log.noises, log.add_noise)
-    costs = layer_costs(writer, next(feeds()), do.target or "onnxruntime-cpu", work.scratch / "shapes")
+    costs = layer_costs(writer, next(feeds()), do.target or DEFAULT_TARGET, work.scratch / "shapes")
 
     def evaluate(floats: frozenset[str]) -> float:
         kept = log.evaluation(floats)

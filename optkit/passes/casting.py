@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import StepFailed, UsageError
+from optkit.core.passes import DEFAULT_TARGET
 from optkit.graph.cast_half import cast_half
 from optkit.graph.half_emulation import emulated
 from optkit.graph.half_plan import Rules, plan_half
@@ -81,7 +82,7 @@ def cast(do: Cast, inputs: Mapping[str, Path], work: Work) -> None:
 
 
 def _check_options(do: Cast) -> None:
-    if do.to == "bfloat16" and (do.target or "onnxruntime-cpu").startswith("onnxruntime-cpu"):
+    if do.to == "bfloat16" and (do.target or DEFAULT_TARGET).startswith(DEFAULT_TARGET):
         raise UsageError(
             "ONNX Runtime has no bfloat16 kernels on CPUs", hint="set to: float16, or a target that has them (tensorrt)"
         )
@@ -175,7 +176,7 @@ def _note_runtime(do: Cast, out: Path, work: Work) -> None:
         return
     optimized = work.scratch / "optimized.onnx"
     open_graph(out / MODEL_FILE, save_optimized=optimized)
-    if not (do.target or "onnxruntime-cpu").startswith("onnxruntime-cpu"):
+    if not (do.target or DEFAULT_TARGET).startswith(DEFAULT_TARGET):
         return
     ran = load_model(optimized)
     casts = sum(node.op_type == "Cast" for node in ran.graph.all_nodes())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import MissingDependency, StepFailed, UsageError
+from optkit.core.passes import DEFAULT_TARGET
 from optkit.graph.merge_products import merge_products
 from optkit.graph.save import MODEL_FILE
 from optkit.graph.shapes import name_nodes, refresh_shapes
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from optkit.core.passes import Work
     from optkit.passes.quantize import Quantize
 
-DEFAULT_TARGET = "onnxruntime-cpu"
 NO_WEIGHTS = "no convolution or matrix product has constant float32 weights"
 
 

@@ -10,7 +10,7 @@ from optkit.core.errors import UsageError
 from optkit.core.events import Note
 from optkit.core.linking import DATA, IMPORT, MODEL, ORIGINAL
 from optkit.core.options import build_from_texts
-from optkit.core.parse import DEFAULT_TARGET
+from optkit.core.passes import DEFAULT_TARGET
 from optkit.core.recipe import Step
 from optkit.core.validate import did_you_mean
 from optkit.workflow import output
