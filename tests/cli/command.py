@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -79,10 +80,19 @@ class Optkit:
         return done
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        """Starts a command in a process group of its own, which is what a terminal interrupts."""
+        """Starts a command in a process group of its own, which is what a terminal interrupts.
+
+        A shell that runs the tests in the background ignores interrupts, and the program would inherit that.
+        """
         command = [str(PROGRAM), *map(str, arguments)]
         return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment, process_group=0
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.environment,
+            preexec_fn=_take_interrupts,
+            process_group=0,
         )
 
     def given(self, **variables: str) -> Optkit:
@@ -95,3 +105,7 @@ class Optkit:
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         own = {"HOME": str(self.home), "OPTKIT_STORE": str(self.store)}
         return {**inherited, **own, **dict(self.variables)}
+
+
+def _take_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
