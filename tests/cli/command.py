@@ -91,7 +91,7 @@ class Optkit:
             stderr=subprocess.PIPE,
             text=True,
             env=self.environment,
-            preexec_fn=_take_interrupts,
+            preexec_fn=_take_interrupts,  # noqa: PLW1509  # no thread of these tests holds a lock then
             process_group=0,
         )
 
