@@ -53,8 +53,8 @@ class OutputError:
         noise = np.zeros(len(self._names))
         for feed, expected in zip(self._feeds, self._expected, strict=True):
             outputs = self._run(session, feed, extra or {})
-            signal += [_power(array) for array in expected]
-            noise += [_power(ours - theirs) for ours, theirs in zip(outputs, expected, strict=True)]
+            signal += [power(array) for array in expected]
+            noise += [power(ours - theirs) for ours, theirs in zip(outputs, expected, strict=True)]
         error = float((noise / np.maximum(signal, np.finfo(float).tiny)).mean()) if self._names else 0.0
         return error if math.isfinite(error) else math.inf
 
@@ -73,7 +73,8 @@ class OutputError:
         return session.run(self._names, {**given, **extra})  # type: ignore[no-any-return]  # likewise
 
 
-def _power(array: NDArray[Any]) -> float:
+def power(array: NDArray[Any]) -> float:
+    """Returns the sum of squares."""
     import numpy as np
 
     return float(np.square(array, dtype=np.float64).sum())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from optkit.graph.save import save_model
 from optkit.graph.session import open_graph
 from optkit.passes.calibration import first
+from optkit.passes.output_error import power
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,10 +61,10 @@ def _errors(model: ir.Model, candidates: Sequence[ir.Model], feeds: Iterator[Arr
     for feed in feeds:
         given = {info.name: feed[info.name] for info in reference.get_inputs()}
         expected = reference.run(names, given)
-        signal += [_power(array) for array in expected]
+        signal += [power(array) for array in expected]
         for index, session in enumerate(sessions):
             outputs = session.run(names, given)
-            noise[index] += [_power(a - b) for a, b in zip(outputs, expected, strict=True)]
+            noise[index] += [power(a - b) for a, b in zip(outputs, expected, strict=True)]
     return [float(each) for each in (noise / np.maximum(signal, np.finfo(float).tiny)).mean(axis=1)]
 
 
@@ -71,9 +72,3 @@ def _open(model: ir.Model, index: int, work: Work) -> Any:  # noqa: ANN401  # on
     folder = work.scratch / f"unbiasing{index}"
     folder.mkdir(parents=True, exist_ok=True)
     return open_graph(save_model(model, folder))
-
-
-def _power(array: NDArray[Any]) -> float:
-    import numpy as np
-
-    return float(np.square(array, dtype=np.float64).sum())
