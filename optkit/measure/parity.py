@@ -143,6 +143,12 @@ def compare_outputs(reference: Arrays, candidate: Arrays) -> list[OutputError]:
     return [_output_error(name, expected, candidate[name]) for name, expected in reference.items()]
 
 
+def parity_inputs(interface: Interface) -> Iterator[Arrays]:
+    """Yields the made-up inputs that a check of parity runs both models on."""
+    cases, _ = parity_cases(interface)
+    return (inputs for _, inputs, _ in _feeds(interface, cases, (), ()))
+
+
 def _feeds(
     interface: Interface,
     cases: Iterable[Mapping[str, int]],

@@ -34,7 +34,8 @@ BELOW = {
     "cli": {"workflow", "report", "core"},
 }  # fmt: skip
 HEAVY = {
-    "torch", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "onnxsim", "numpy", "scipy", "pydantic", "pydantic_core",
+    "torch", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "onnxsim", "onnxslim", "numpy",
+    "scipy", "pydantic", "pydantic_core",
     "rich", "safetensors", "google", "tritonclient", "PIL", "pandas", "pyarrow", "yaml", "psutil", "sklearn",
 }  # fmt: skip
 

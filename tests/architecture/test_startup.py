@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {
-    "torch", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "onnxsim", "numpy", "scipy", "pydantic", "rich", "yaml",
+    "torch", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "onnxsim", "onnxslim", "numpy",
+    "scipy", "pydantic", "rich", "yaml",
     "safetensors", "google.protobuf", "tritonclient", "PIL", "pandas", "pyarrow", "psutil",
 }  # fmt: skip
 HELP = """

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +12,13 @@ from onnx import TensorProto, helper, numpy_helper
 from optkit.core import interface as interfaces
 from optkit.core.artifact import digest_tree
 from optkit.core.interface import Dim, Interface, Tensor
-from optkit.graph import simplification
 from optkit.graph.load import load_model
 from optkit.graph.save import save_model
-from optkit.graph.simplification import simplified
+from optkit.graph.simplify import pipeline
+from optkit.graph.simplify.pipeline import Removal, prepare
 from optkit.graph.walk import operator_count
 from optkit.measure.feeding import made_up_inputs
-from optkit.passes import rewriting
+from optkit.passes import rewriting, simplifying, trial
 from optkit.passes.simplify import Simplify
 from optkit.runtimes import RUNTIMES
 
@@ -55,12 +56,6 @@ def clumsy(folder: Path) -> Path:
     return folder
 
 
-def test_no_protocol_of_the_simplifier_is_left(tmp_path: Path) -> None:
-    model = load_model(clumsy(tmp_path / "model") / "model.onnx")
-    model.metadata_props["stride"] = "32"
-    assert dict(simplified(model, 1 << 20).metadata_props) == {"stride": "32"}
-
-
 def run(folder: Path, sizes: dict[str, int]) -> dict[str, np.ndarray]:
     inputs = made_up_inputs(interfaces.read(folder), sizes, seed=3)
     return RUNTIMES["onnxruntime"].open(folder, 1).run(inputs)
@@ -68,7 +63,7 @@ def run(folder: Path, sizes: dict[str, int]) -> dict[str, np.ndarray]:
 
 def test_constants_fold_and_idle_nodes_go(tmp_path: Path, work: Work) -> None:
     folder = clumsy(tmp_path / "model")
-    Simplify().run({"model": folder}, work)
+    Simplify(tools=()).run({"model": folder}, work)
     names = {node.op_type for node in onnx.load(work.out / "model.onnx").graph.node}
     assert not names & {"Identity", "Neg"}
     before, after = work.notes["simplify"]["nodes"]
@@ -79,7 +74,7 @@ def test_constants_fold_and_idle_nodes_go(tmp_path: Path, work: Work) -> None:
 
 def test_dynamic_axes_stay_and_the_interface_is_kept(tmp_path: Path, work: Work) -> None:
     folder = clumsy(tmp_path / "model")
-    Simplify().run({"model": folder}, work)
+    Simplify(tools=()).run({"model": folder}, work)
     assert interfaces.read(work.out) == interfaces.read(folder)
     assert run(work.out, {"batch": 7})["y"].shape == (7, 3)
 
@@ -87,7 +82,7 @@ def test_dynamic_axes_stay_and_the_interface_is_kept(tmp_path: Path, work: Work)
 def test_blow_ups_are_not_stored(tmp_path: Path, works: Callable[[], Work]) -> None:
     folder = clumsy(tmp_path / "model")
     work = works()
-    Simplify(fold_limit_bytes=1000).run({"model": folder}, work)
+    Simplify(fold_limit_bytes=1000, tools=()).run({"model": folder}, work)
     assert (work.out / "model.onnx").stat().st_size < 10_000
 
 
@@ -96,15 +91,85 @@ def test_rewrite_that_changes_results_is_rolled_back(
 ) -> None:
     folder = clumsy(tmp_path / "model")
 
-    def broken(model: ir.Model, limit: int) -> ir.Model:
-        del limit
+    def broken(model: ir.Model, limit: int, without: object) -> list[Removal]:
+        del limit, without
         model.graph.initializers["three"].const_value = ir.Tensor(np.array([4], np.float32), name="three")
-        return model
+        return [Removal("three", 0, 0)]
 
-    monkeypatch.setattr(simplification, "simplified", broken)
-    Simplify().run({"model": folder}, work)
+    monkeypatch.setattr(simplifying, "simplify_graph", broken)
+    Simplify(tools=()).run({"model": folder}, work)
     assert work.notes["simplify"]["applied"] is False
-    assert "output 'y' is off by" in work.notes["simplify"]["reason"]
+    assert "output 'y' is off by" in work.notes["simplify"]["left_out"]["own rewrites"]
+    np.testing.assert_array_equal(run(work.out, {"batch": 2})["y"], run(folder, {"batch": 2})["y"])
+
+
+def test_a_rewrite_that_breaks_the_graph_is_left_out_alone(
+    tmp_path: Path, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(model: ir.Model) -> None:
+        model.graph.remove(model.graph[0])
+
+    monkeypatch.setattr(pipeline, "merge_common", broken)
+    Simplify(tools=()).run({"model": clumsy(tmp_path / "model")}, work)
+    notes = work.notes["simplify"]
+    assert notes["nodes"][1] < notes["nodes"][0]
+    assert "that was removed" in notes["left_out"]["common subexpressions"]
+
+
+def test_what_removed_what_is_noted(tmp_path: Path, work: Work) -> None:
+    Simplify(tools=()).run({"model": clumsy(tmp_path / "model")}, work)
+    notes = work.notes["simplify"]
+    removed = {each["rewrite"]: each["nodes"] for each in notes["removed"]}
+    assert removed["dead code"] == removed["nodes that do nothing"] == 1
+    assert sum(removed.values()) == notes["nodes"][0] - notes["nodes"][1]
+
+
+def only_prepared(model: ir.Model, limit: int, without: object) -> list[Removal]:
+    del limit, without
+    prepare(model)
+    return []
+
+
+def test_tools_go_on_where_our_rewrites_end(
+    tmp_path: Path, works: Callable[[], Work], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = clumsy(tmp_path / "model")
+    monkeypatch.setattr(simplifying, "simplify_graph", only_prepared)
+    work = works()
+    Simplify(tools=("onnxsim",)).run({"model": folder}, work)
+    notes = work.notes["simplify"]
+    assert notes["removed"][0]["rewrite"] == "onnxsim"
+    assert notes["nodes"][1] == 8 - notes["removed"][0]["nodes"] < 8
+    np.testing.assert_allclose(run(work.out, {"batch": 2})["y"], run(folder, {"batch": 2})["y"], rtol=1e-6)
+    assert not load_model(work.out / "model.onnx").metadata_props
+
+
+TOOL_FAULTS = {
+    "raises": ("raise RuntimeError('no')", "RuntimeError: no"),
+    "changes values": (
+        "g = model.graph.node; g[2].op_type = 'Add'; g.remove(g[-1]); return model, True",
+        "is off by",
+    ),
+    "adds nodes": (
+        "model.graph.node.add(op_type='Identity', input=['x'], output=['x2']); return model, True",
+        "it removed no node",
+    ),
+    "loses an output": ("model.graph.node.pop(); model.graph.output[0].name = 'mean'; return model, True", "mean"),
+    "writes no model": ("model.Clear(); return model, True", "not an ONNX file"),
+}
+
+
+@pytest.mark.parametrize(("body", "reason"), TOOL_FAULTS.values(), ids=TOOL_FAULTS)
+def test_a_tool_that_fails_is_left_out(
+    body: str, reason: str, tmp_path: Path, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, impostor = clumsy(tmp_path / "model"), tmp_path / "impostor"
+    impostor.mkdir()
+    (impostor / "onnxsim.py").write_text(f"def simplify(model, **options):\n    {body}\n")
+    monkeypatch.setattr(sys, "path", [str(impostor), *sys.path])
+    monkeypatch.setattr(simplifying, "simplify_graph", only_prepared)
+    Simplify(tools=("onnxsim",)).run({"model": folder}, work)
+    assert reason in work.notes["simplify"]["left_out"]["onnxsim"]
     np.testing.assert_array_equal(run(work.out, {"batch": 2})["y"], run(folder, {"batch": 2})["y"])
 
 
@@ -126,21 +191,24 @@ def test_rewrite_that_raises_or_freezes_an_axis_is_rolled_back(tmp_path: Path, w
         assert digest_tree(work.out) == digest_tree(folder)
 
 
-def test_models_too_large_for_one_protobuf_take_the_other_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import onnxsim
-
+def test_large_models_are_compared_one_after_the_other_and_no_tool_copies_them(
+    tmp_path: Path, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = clumsy(tmp_path / "model")
-    monkeypatch.setattr(simplification, "INLINE_LIMIT", 1)
-    monkeypatch.setattr(onnxsim, "simplify", None)
-    model = load_model(folder / "model.onnx")
-    assert operator_count(simplified(model, limit=1000)) < 8
+    for module in (simplifying, trial):
+        monkeypatch.setattr(module, "INLINE_LIMIT", 1)
+    Simplify(tools=("onnxsim",)).run({"model": folder}, work)
+    notes = work.notes["simplify"]
+    assert notes["nodes"][1] < 8
+    assert "do not go through it" in notes["left_out"]["onnxsim"]
+    assert len(notes["parity"]["cases"]) > 2
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", ["cnn", "encoder", "recurrent", "upsampler"])
 def test_real_models_never_get_more_nodes(name: str, exported: Callable[[str], Path], work: Work) -> None:
     folder = exported(name)
-    Simplify().run({"model": folder}, work)
+    Simplify(tools=()).run({"model": folder}, work)
     before, after = (operator_count(load_model(path / "model.onnx")) for path in (folder, work.out))
     assert after <= before
     assert interfaces.read(work.out) == interfaces.read(folder)

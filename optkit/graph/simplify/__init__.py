@@ -1,0 +1,1 @@
+"""Simplification: rewrites that remove nodes and change no value, one concern per file."""

@@ -1,0 +1,75 @@
+"""Whether a rewritten graph may take the place of the one before: fits the interface, no more nodes, same values."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from optkit.core import interface as interfaces
+from optkit.core.errors import StepFailed
+from optkit.graph.save import INLINE_LIMIT, MODEL_FILE
+from optkit.graph.session import open_graph
+from optkit.graph.walk import operator_count
+from optkit.measure.parity import check_parity
+from optkit.measure.recorded import RecordedSession
+from optkit.passes.onnx_step import open_runtime, parity_note, write_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import onnx_ir as ir
+
+    from optkit.runtimes.session import Session
+
+
+class Trial:
+    """Compares candidates with the graph of an ONNX artifact.
+
+    A large one runs once, and its answers are kept instead of itself: two of them would not fit in memory.
+
+    Args:
+        folder: The artifact.
+        tolerance: Largest change, relative to the largest value of an output, that is rounding.
+        nodes: How many nodes a candidate may have.
+    """
+
+    def __init__(self, folder: Path, tolerance: float, nodes: int) -> None:
+        self._folder = folder
+        self._interface = interfaces.read(folder)
+        self._tolerance = tolerance
+        self._nodes = nodes
+
+    def check(self, model: ir.Model, out: Path) -> dict[str, object]:
+        """Writes a candidate to `out` and returns what to note of its parity.
+
+        Raises:
+            StepFailed: It is not to be kept; says why.
+        """
+        after = operator_count(model)
+        if after > self._nodes:
+            raise StepFailed(f"it would have {after} nodes instead of {self._nodes}")
+        write_model(model, self._interface, out)
+        report = check_parity(self._reference, _open(out), self._interface, self._tolerance)
+        return parity_note(report)
+
+    @cached_property
+    def _reference(self) -> Session:
+        session = _open(self._folder)
+        return RecordedSession(session, self._interface) if _is_large(self._folder) else session
+
+
+def _is_large(folder: Path) -> bool:
+    return sum(file.stat().st_size for file in folder.glob(f"{MODEL_FILE}*")) > INLINE_LIMIT
+
+
+def _open(folder: Path) -> Session:
+    return _open_mapped(folder) if _is_large(folder) else open_runtime("onnxruntime", folder)
+
+
+def _open_mapped(folder: Path) -> Session:
+    """Opens a large model so that its weights stay where they are: in the file."""
+    from optkit.runtimes.onnxruntime_cpu import OnnxRuntimeSession
+
+    inference: Any = open_graph(folder / MODEL_FILE, optimize=False, prepack=False)
+    names = [tuple(end.name for end in ends) for ends in (inference.get_inputs(), inference.get_outputs())]
+    return OnnxRuntimeSession(inference, *names)
