@@ -186,15 +186,64 @@ def nncf_static(folder: Path, out: Path, **options: Any) -> Callable[[], Any]:  
     return task
 
 
+def optkit_simplify(folder: Path, out: Path) -> Callable[[], Any]:
+    """The pass `simplify`, from folder to folder: comparing both graphs at several sizes is part of it."""
+    from optkit.core import interface as interfaces
+    from optkit.core.passes import Work
+    from optkit.graph.describe import describe
+    from optkit.graph.load import load_model
+    from optkit.passes.simplify import Simplify
+
+    interfaces.write(folder, describe(load_model(folder / "model.onnx")))
+    work = Work(out / "out", out / "scratch")
+    work.out.mkdir()
+    work.scratch.mkdir()
+
+    def task() -> list[int]:
+        Simplify().run({"model": folder}, work)
+        return work.notes["simplify"]["nodes"]  # type: ignore[no-any-return]  # JSON
+
+    return task
+
+
+def onnxsim_simplify(folder: Path, out: Path) -> Callable[[], Any]:
+    """`onnxsim.simplify` of the file, without a check, and saved."""
+    import onnx
+    import onnxsim
+
+    def task() -> int:
+        model, _ = onnxsim.simplify(str(folder / "model.onnx"))
+        onnx.save(model, out / "model.onnx", save_as_external_data=True, location="model.onnx.data")
+        return len(model.graph.node)
+
+    return task
+
+
+def onnxslim_simplify(folder: Path, out: Path) -> Callable[[], Any]:
+    """`onnxslim.slim` of the file, without a check, and saved."""
+    import onnx
+    import onnxslim
+
+    def task() -> int:
+        model = onnxslim.slim(str(folder / "model.onnx"))
+        onnx.save(model, out / "model.onnx", save_as_external_data=True, location="model.onnx.data")
+        return len(model.graph.node)
+
+    return task
+
+
 JOBS: dict[str, Callable[[Path, Path], Callable[[], Any]]] = {
     "optkit-calibrate": optkit_calibrate,
     "optkit-write": optkit_write,
     "optkit-static": optkit_static,
     "optkit-dynamic": optkit_dynamic,
+    "optkit-simplify": optkit_simplify,
     "ort-calibrate": ort_calibrate,
     "ort-static": ort_static,
     "ort-dynamic": ort_dynamic,
     "onnxsim-calibrate": onnxsim_calibrate,
+    "onnxsim-simplify": onnxsim_simplify,
+    "onnxslim-simplify": onnxslim_simplify,
     "nncf-static": nncf_static,
     "nncf-transformer": nncf_transformer,
 }

@@ -124,6 +124,42 @@ def write_large(folder: Path, size: float = 2.3e9) -> None:
     _save(folder, _graph(nodes, ["batch", side], f"r{count - 1}", weights))
 
 
+def write_clumsy(folder: Path, size: float = 2.3e9) -> None:
+    """Writes `model.onnx` and its external data: layers as an exporter leaves them, of `size` bytes in all.
+
+    Each reshapes by sizes that it computes from its input, casts there and back, and copies: ten nodes, of which two
+    are needed.
+    """
+    random = np.random.default_rng(0)
+    side = 4096
+    block = (random.standard_normal((side, side)) / side**0.5).astype(np.float32)
+    count = round(size / block.nbytes)
+    weights = [numpy_helper.from_array(np.roll(block, index, axis=0), f"w{index}") for index in range(count)]
+    weights += [numpy_helper.from_array(np.array(value), name) for name, value in (("first", 0), ("width", [side]))]
+    weights.append(numpy_helper.from_array(np.array([0]), "axis"))
+    nodes = [node for index in range(count) for node in _layer(index, "x" if index == 0 else f"r{index - 1}")]
+    _save(folder, _graph(nodes, ["batch", side], f"r{count - 1}", weights))
+
+
+def _layer(index: int, source: str) -> list[onnx.NodeProto]:
+    steps: tuple[tuple[str, list[str], str, dict[str, int]], ...] = (
+        ("Shape", [source], "shape", {}),
+        ("Gather", [f"shape{index}", "first"], "rows", {}),
+        ("Unsqueeze", [f"rows{index}", "axis"], "row", {}),
+        ("Concat", [f"row{index}", "width"], "sizes", {"axis": 0}),
+        ("Reshape", [source, f"sizes{index}"], "flat", {}),
+        ("Cast", [f"flat{index}"], "wide", {"to": TensorProto.DOUBLE}),
+        ("Cast", [f"wide{index}"], "narrow", {"to": TensorProto.FLOAT}),
+        ("Gemm", [f"narrow{index}", f"w{index}"], "m", {"transB": 1}),
+        ("Identity", [f"m{index}"], "same", {}),
+        ("Relu", [f"same{index}"], "r", {}),
+    )
+    return [
+        helper.make_node(kind, inputs, [f"{name}{index}"], f"{name}_{index}", **attributes)
+        for kind, inputs, name, attributes in steps
+    ]
+
+
 def _save(folder: Path, graph: onnx.GraphProto) -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     large = model.ByteSize() > 1 << 30
@@ -141,6 +177,7 @@ MODELS = {
     "resnet50": write_resnet50,
     "deep": write_deep,
     "large": write_large,
+    "clumsy": write_clumsy,
     "images64": lambda folder: write_images(folder, 64),
     "images640": lambda folder: write_images(folder, 640),
 }

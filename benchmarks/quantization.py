@@ -12,9 +12,12 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness import ROOT, write
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HERE = Path(__file__).parent
 RIVALS = ROOT / ".venv-rivals" / "bin" / "python"
@@ -58,18 +61,18 @@ WORKS = (
 )  # fmt: skip
 
 
-def main() -> None:
-    """Measures the works that are named on the command line by number, or all; writes `results/quantization.json`."""
-    chosen = [WORKS[int(number)] for number in sys.argv[1:]] or WORKS
+def compare(works: Sequence[Work], name: str) -> None:
+    """Measures the works that are named on the command line by number, or all; writes `results/NAME.json`."""
+    chosen = [works[int(number)] for number in sys.argv[1:]] or works
     rows = {}
     for work in chosen:
         print(work.title)
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
             for part in work.model:
                 subprocess.run([sys.executable, HERE / "models.py", part, folder], check=True, capture_output=True)
             rows[work.title] = measure(work, folder)
-    write("quantization", {"works": rows})
+    write(name, {"works": rows})
 
 
 def measure(work: Work, folder: Path) -> dict[str, object]:
@@ -108,4 +111,4 @@ def run(job: str, folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    compare(WORKS, "quantization")
