@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from dataclasses import asdict, dataclass, field, replace
@@ -12,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 from optkit.core import interface as interfaces
 from optkit.core.errors import BudgetMissed, OptkitError, UsageError
 from optkit.core.passes import Host, Work
-from optkit.measure.latency import made_up_feeds, measure_latency
-from optkit.measure.latency_report import Subject
 from optkit.passes.judging import Judge
 from optkit.passes.onnx_step import move_artifact, read_model
 from optkit.passes.quantize_weights import QuantizeWeights
 from optkit.passes.selecting import selection
+from optkit.passes.timing import threads, time_against
 from optkit.quant.dynamic import dynamic_layers
 from optkit.quant.placement import CONVOLUTIONS, place
 from optkit.quant.prepare import prepare
@@ -34,10 +32,7 @@ if TYPE_CHECKING:
 LEAST_COSINE = 0.99
 """Mean cosine to the float outputs that is good enough where there is no budget."""
 _TARGET = "onnxruntime-cpu"
-_THREADS = 2
-"""As many as sessions have by default when they are measured."""
 _LEAST_SECONDS = 5.0
-_PRECISION = 0.02
 _DONE = "done.json"
 
 
@@ -107,7 +102,7 @@ def decide(do: Quantize, inputs: Mapping[str, Path], work: Work) -> None:
     chosen = max(fit, key=lambda each: each.speedup[0] if each.speedup else 0.0)
     work.notes.update(chosen.notes)
     work.notes["auto"] = {
-        "chosen": chosen.name, "threads": _threads(), "least_cosine": None if do.budget else LEAST_COSINE,
+        "chosen": chosen.name, "threads": threads(), "least_cosine": None if do.budget else LEAST_COSINE,
         "candidates": [_note(each) for each in candidates],
     }  # fmt: skip
     move_artifact(chosen.folder / "out", work.out)
@@ -191,23 +186,13 @@ def _judge(candidate: Candidate, judge: Judge) -> None:
 
 
 def _time(fit: list[Candidate], model: Path, interface: Interface, seconds: float, work: Work) -> None:
-    """Times the candidates, interleaved with the float model, each in a process of its own."""
-    baseline = Subject("float", "onnxruntime", model, _threads())
-    subjects = [Subject(each.name, "onnxruntime", each.folder / "out", _threads()) for each in fit]
-    measurement = measure_latency(baseline, subjects, made_up_feeds(interface)[-1:], seconds, _PRECISION)
-    while True:
-        try:
-            progress = next(measurement)
-        except StopIteration as stop:
-            speedups = stop.value.feeds[-1].speedups
-            break
-        work.progress(0.8 + 0.15 * progress.fraction, f"timing {progress.text.strip()}")
+    """Times the candidates, interleaved with the float model."""
+    folders = {each.name: each.folder / "out" for each in fit}
+    speedups = time_against(
+        model, folders, interface, seconds, lambda fraction, text: work.progress(0.8 + 0.15 * fraction, text)
+    )
     for each in fit:
         each.speedup = (speedups[each.name].ratio, *speedups[each.name].interval)
-
-
-def _threads() -> int:
-    return min(_THREADS, os.cpu_count() or 1)
 
 
 def _note(candidate: Candidate) -> dict[str, Any]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from optkit.core.passes import Host, Pass
+from optkit.core.passes import DEFAULT_TARGET, Host, Pass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,30 +16,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fuse(Pass):
-    """Fuses patterns into larger operators with onnxscript's rewriter."""
+    """Fuses patterns into larger operators: normalizations, GELU, attention, and what convolutions can absorb."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     roles: ClassVar[Mapping[str, frozenset[str]]] = {"model": frozenset({"onnx"})}
     produces: ClassVar[str] = "onnx"
     needs: ClassVar[tuple[str, ...]] = ("onnxscript", "onnx", "onnx_ir", "onnxruntime", "numpy")
 
     target: str | None = None
-    """What to fuse for; the recipe's target if not given. Only ONNX Runtime has the fused operators."""
+    """What to fuse for; the recipe's target if not given."""
     attention: bool = True
-    """Whether attention and its neighbours become ONNX Runtime's fused operators; projections stay apart, for int8."""
+    """Whether attention becomes ONNX Runtime's fused operator, where that is the target; projections stay apart."""
+    timed: bool | None = None
+    """Whether fusions that slow the graph on this machine are taken back; by default where the target is a CPU's ONNX
+    Runtime. The decision is cached for this machine class."""
     tolerance: float = 1e-3
     """Largest change, relative to the largest value of an output, that is rounding."""
 
     def resolve(self, target: str, host: Host) -> Self:
-        """Fills in the target."""
+        """Fills in the target, and whether it is timed."""
         del host
-        return replace(self, target=self.target or target)
+        name = self.target or target
+        return replace(self, target=name, timed=name == DEFAULT_TARGET if self.timed is None else self.timed)
+
+    def is_device_bound(self) -> bool:
+        """What is decided by timing holds for this machine class."""
+        return bool(self.timed)
 
     def run(self, inputs: Mapping[str, Path], work: Work) -> None:
-        """Writes the fused graph, or the same one if it would have more nodes or compute something else."""
-        from optkit.graph.fusions import fused
-        from optkit.passes.rewriting import rewrite_checked
+        """Writes the fused graph, or the same one if it would have more nodes, compute something else or be slower."""
+        from optkit.passes.fusing import fuse
 
-        work.progress(0.1, "fusing")
-        for_ort = self.attention and (self.target or "").startswith("onnxruntime")
-        rewrite_checked(inputs["model"], work, "fuse", partial(fused, for_ort=for_ort), self.tolerance)
+        fuse(self, inputs["model"], work)

@@ -12,8 +12,7 @@ from optkit.graph.simplify.pipeline import Removal, RewriteBroke, prepare, simpl
 from optkit.graph.simplify.third_party import run_tool
 from optkit.graph.walk import operator_count
 from optkit.passes.onnx_step import move_artifact, read_model, write_model
-from optkit.passes.rewriting import reason_of
-from optkit.passes.trial import Trial
+from optkit.passes.trial import Trial, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

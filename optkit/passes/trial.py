@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from optkit.core import interface as interfaces
-from optkit.core.errors import StepFailed
+from optkit.core.errors import OptkitError, StepFailed
 from optkit.graph.save import INLINE_LIMIT, MODEL_FILE
 from optkit.graph.session import open_graph
 from optkit.graph.walk import operator_count
@@ -73,3 +73,8 @@ def _open_mapped(folder: Path) -> Session:
     inference: Any = open_graph(folder / MODEL_FILE, optimize=False, prepack=False)
     names = [tuple(end.name for end in ends) for ends in (inference.get_inputs(), inference.get_outputs())]
     return OnnxRuntimeSession(inference, *names)
+
+
+def reason_of(error: Exception) -> str:
+    """Returns why a rewrite is not kept, in one line."""
+    return error.message if isinstance(error, OptkitError) else f"{type(error).__name__}: {error}".splitlines()[0]

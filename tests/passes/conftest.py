@@ -42,6 +42,7 @@ EXAMPLES = {
     "encoder": Example(
         "Encoder", (tokens("ids"), tokens("mask")), {"batch": BATCH, "seq": SEQUENCE}, ("logits", "hidden")
     ),
+    "masked": Example("Masked", (tokens("ids"), tokens("mask")), {"batch": BATCH, "seq": SEQUENCE}, ("hidden",)),
     "recurrent": Example(
         "Recurrent", (Tensor("x", "float32", ("batch", "seq", 4)),), {"batch": BATCH, "seq": SEQUENCE},
         ("logits", "states"),

@@ -1,18 +1,24 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 
 from optkit.core import interface as interfaces
 from optkit.core.passes import Host, Work
-from optkit.graph import fusions
+from optkit.graph.fuse.pipeline import Fusions
 from optkit.measure.feeding import made_up_inputs
+from optkit.passes import capture as capturing
+from optkit.passes import exporting, fusing
+from optkit.passes.export import Export
 from optkit.passes.fuse import Fuse
 from optkit.passes.quantize import Quantize
+from optkit.passes.simplify import Simplify
 from optkit.runtimes import RUNTIMES
+from tests.passes.conftest import EXAMPLES, torch_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,20 +31,44 @@ def operators(folder: Path) -> list[str]:
     return [node.op_type for node in onnx.load(folder / "model.onnx").graph.node]
 
 
+def fuse(folder: Path, work: Work, **options: Any) -> Any:
+    Fuse(**{"target": "onnxruntime-cpu", "timed": False, **options}).run({"model": folder}, work)
+    return work.notes["fuse"]
+
+
 def test_transformer_is_fused_for_onnxruntime_only(exported: Callable[[str], Path], works: Callable[[], Work]) -> None:
-    ours, others = works(), works()
-    Fuse(target="onnxruntime-cpu").run({"model": exported("encoder")}, ours)
-    Fuse(target="tensorrt").run({"model": exported("encoder")}, others)
-    assert {"Sum", "LayerNormalization"} <= set(operators(ours.out))
-    assert "SkipLayerNormalization" not in operators(ours.out)
+    ours, others, plain = works(), works(), works()
+    note = fuse(exported("encoder"), ours)
+    fuse(exported("encoder"), others, target="tensorrt")
+    fuse(exported("encoder"), plain, attention=False)
+    assert note["matched"]["MultiHeadAttention"] == 1
+    assert {"MultiHeadAttention", "LayerNormalization"} <= set(operators(ours.out))
     assert {item.domain for item in onnx.load(ours.out / "model.onnx").opset_import} == {"", "com.microsoft"}
-    assert ours.notes["fuse"]["applied"]
-    assert {item.domain for item in onnx.load(others.out / "model.onnx").opset_import} <= {""}
+    for work in (others, plain):
+        assert {item.domain for item in onnx.load(work.out / "model.onnx").opset_import} <= {""}
+
+
+@pytest.mark.parametrize("style", ["eager", "sdpa"])
+@pytest.mark.parametrize("capture", ["capture_named", "capture_traced"])
+def test_every_attention_is_fused_from_both_exporters(
+    capture: str, style: str, tmp_path: Path, works: Callable[[], Work], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "strategies", lambda _module: [capture])
+    monkeypatch.setattr(exporting, "STRATEGIES", {capture: getattr(capturing, capture)})
+    exported, simple, work = works(), works(), works()
+    source = torch_source(tmp_path / "source", EXAMPLES["masked"], layers=4, style=style)
+    Export().run({"model": source}, exported)
+    Simplify(tools=("onnxsim",)).run({"model": exported.out}, simple)
+    note = fuse(simple.out, work)
+    assert note["matched"]["MultiHeadAttention"] == 4
+    assert note["near_misses"] == []
+    assert "Softmax" not in operators(work.out)
+    assert operators(work.out).count("Gelu") == 4
 
 
 def test_projections_stay_quantizable(exported: Callable[[str], Path], works: Callable[[], Work]) -> None:
     work, quantized = works(), works()
-    Fuse(target="onnxruntime-cpu").run({"model": exported("encoder")}, work)
+    fuse(exported("encoder"), work)
     assert "Attention" not in operators(work.out)
     Quantize(method="dynamic", reduce_range=True).run({"model": work.out}, quantized)
     int8, total = quantized.notes["int8_nodes"]["MatMul"]
@@ -49,7 +79,7 @@ def test_projections_stay_quantizable(exported: Callable[[str], Path], works: Ca
 @pytest.mark.parametrize("name", ["cnn", "encoder", "recurrent", "upsampler"])
 def test_results_stay(name: str, exported: Callable[[str], Path], work: Work) -> None:
     folder = exported(name)
-    Fuse(target="onnxruntime-cpu").run({"model": folder}, work)
+    fuse(folder, work)
     interface = interfaces.read(folder)
     assert interfaces.read(work.out) == interface
     inputs = made_up_inputs(interface, interface.sizes("max"), seed=1)
@@ -58,12 +88,62 @@ def test_results_stay(name: str, exported: Callable[[str], Path], work: Work) ->
         np.testing.assert_allclose(after[output], array, atol=1e-4)
 
 
-def test_failing_fusion_keeps_the_graph(
+def third_party_raises(model: ir.Model) -> tuple[ir.Model, Fusions]:
+    raise RuntimeError(f"third party, {len(model.graph)} nodes")
+
+
+def freezes_an_axis(model: ir.Model) -> tuple[ir.Model, Fusions]:
+    model.graph.inputs[0].shape = ir.Shape([1, 1, 16, 16])
+    return model, Fusions({"frozen": 1}, ())
+
+
+def changes_values(model: ir.Model) -> tuple[ir.Model, Fusions]:
+    next(node for node in model.graph if node.op_type == "Relu").op_type = "Sigmoid"
+    return model, Fusions({"wrong": 1}, ())
+
+
+@pytest.mark.parametrize(
+    ("stage", "reason"),
+    [
+        (third_party_raises, "RuntimeError: third party"),
+        (freezes_an_axis, "axis 0 (batch) became 1"),
+        (changes_values, "is off by"),
+    ],
+)
+def test_a_stage_that_fails_is_left_out_and_the_others_stay(
+    stage: Any, reason: str, exported: Callable[[str], Path], work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fusing, "fuse_general", stage)
+    note = fuse(exported("cnn"), work)
+    assert reason in note["left_out"]["general rules"]
+    assert operators(work.out) == operators(exported("cnn"))
+
+
+def slows(model: ir.Model) -> Fusions:
+    """Computes the same with sums that grow and shrink: many times slower."""
+    for node in [node for node in model.graph if node.op_type == "Relu"]:
+        wide = ir.node(
+            "Expand", [node.inputs[0], ir.val("wide", const_value=ir.tensor([400, 1, 1, 1, 1], name="wide"))]
+        )
+        model.graph.register_initializer(wide.inputs[1])
+        narrow = ir.node(
+            "ReduceMax", [wide.outputs[0], ir.val("axes", const_value=ir.tensor([0], name="axes"))], {"keepdims": 0}
+        )
+        model.graph.register_initializer(narrow.inputs[1])
+        model.graph.insert_before(node, [wide, narrow])
+        node.replace_input_with(0, narrow.outputs[0])
+        break
+    return Fusions({"slow": 1}, ())
+
+
+def test_a_stage_that_slows_the_graph_is_taken_back(
     exported: Callable[[str], Path], work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fusions, "_FUSIONS", (("erfgelu", "no_such_function"),))
-    Fuse(target="onnxruntime-cpu").run({"model": exported("cnn")}, work)
-    assert "AttributeError" in work.notes["fuse"]["reason"]
+    monkeypatch.setattr(fusing, "fuse_blocks", lambda model, _newest: slows(model))
+    monkeypatch.setattr(fusing, "operator_count", lambda _model: 10**6)  # whatever it adds is no reason
+    note = fuse(exported("cnn"), work, timed=True)
+    assert note["left_out"] == {"blocks": "it slows the graph"}
+    assert note["speedup"]["blocks"][2] < 1
     assert operators(work.out) == operators(exported("cnn"))
 
 
@@ -71,3 +151,10 @@ def test_target_comes_from_the_recipe_unless_given() -> None:
     host = Host(frozenset(), "")
     assert Fuse().resolve("tensorrt", host).target == "tensorrt"
     assert Fuse(target="onnxruntime-cpu").resolve("tensorrt", host).target == "onnxruntime-cpu"
+
+
+def test_what_can_be_timed_is_bound_to_the_machine() -> None:
+    host = Host(frozenset(), "")
+    assert Fuse().resolve("onnxruntime-cpu", host).is_device_bound()
+    assert not Fuse().resolve("tensorrt", host).is_device_bound()
+    assert not Fuse(timed=False).resolve("onnxruntime-cpu", host).is_device_bound()

@@ -51,6 +51,41 @@ class Variadic(Encoder):
         return super().forward(*inputs)
 
 
+class MaskedLayer(nn.Module):
+    """A layer of BERT; `eager` spells attention out, `sdpa` leaves it to PyTorch."""
+
+    def __init__(self, style: str) -> None:
+        super().__init__()
+        self.style = style
+        self.query, self.key, self.value, self.out = (nn.Linear(32, 32) for _ in range(4))
+        self.norms = nn.ModuleList([nn.LayerNorm(32), nn.LayerNorm(32)])
+        self.up, self.down = nn.Linear(32, 48), nn.Linear(48, 32)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        batch, length, _ = x.shape
+        q, k, v = (part(x).view(batch, length, 4, 8).transpose(1, 2) for part in (self.query, self.key, self.value))
+        if self.style == "sdpa":
+            y = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        else:
+            y = torch.softmax(q @ k.transpose(-1, -2) / 8**0.5 + mask, -1) @ v
+        x = self.norms[0](x + self.out(y.transpose(1, 2).reshape(batch, length, 32)))
+        return self.norms[1](x + self.down(torch.nn.functional.gelu(self.up(x))))
+
+
+class Masked(nn.Module):
+    def __init__(self, layers: int = 2, style: str = "eager") -> None:
+        super().__init__()
+        self.embed = nn.Embedding(50, 32)
+        self.layers = nn.ModuleList([MaskedLayer(style) for _ in range(layers)])
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        bias = (1.0 - mask[:, None, None, :].float()) * torch.finfo(torch.float32).min
+        x = self.embed(ids)
+        for layer in self.layers:
+            x = layer(x, bias)
+        return x
+
+
 class Recurrent(nn.Module):
     def __init__(self, kind: str = "GRU") -> None:
         super().__init__()
