@@ -81,7 +81,7 @@ class Fuser:
             self.left_out[name] = reason_of(error)
 
     def drop_slow(self) -> dict[str, Speedup]:
-        """Takes back the last stages that slow the graph beyond doubt; returns stage → speedup over the graph before."""
+        """Takes back the last stages that slow the graph beyond doubt; returns stage → speedup over none."""
         changed = {each.name: each.folder for each in self.kept if each.fusions.counts}
         if not changed:
             return {}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,23 +25,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from optkit.passes.fusing import Stage
+
 pytestmark = pytest.mark.heavy
+FUSE = Fuse(target="onnxruntime-cpu", timed=False)
 
 
 def operators(folder: Path) -> list[str]:
     return [node.op_type for node in onnx.load(folder / "model.onnx").graph.node]
 
 
-def fuse(folder: Path, work: Work, **options: Any) -> Any:
-    Fuse(**{"target": "onnxruntime-cpu", "timed": False, **options}).run({"model": folder}, work)
-    return work.notes["fuse"]
+def fuse(folder: Path, work: Work, do: Fuse = FUSE) -> dict[str, Any]:
+    do.run({"model": folder}, work)
+    note: dict[str, Any] = work.notes["fuse"]
+    return note
 
 
 def test_transformer_is_fused_for_onnxruntime_only(exported: Callable[[str], Path], works: Callable[[], Work]) -> None:
     ours, others, plain = works(), works(), works()
     note = fuse(exported("encoder"), ours)
-    fuse(exported("encoder"), others, target="tensorrt")
-    fuse(exported("encoder"), plain, attention=False)
+    fuse(exported("encoder"), others, Fuse(target="tensorrt"))
+    fuse(exported("encoder"), plain, replace(FUSE, attention=False))
     assert note["matched"]["MultiHeadAttention"] == 1
     assert {"MultiHeadAttention", "LayerNormalization"} <= set(operators(ours.out))
     assert {item.domain for item in onnx.load(ours.out / "model.onnx").opset_import} == {"", "com.microsoft"}
@@ -111,7 +116,7 @@ def changes_values(model: ir.Model) -> tuple[ir.Model, Fusions]:
     ],
 )
 def test_a_stage_that_fails_is_left_out_and_the_others_stay(
-    stage: Any, reason: str, exported: Callable[[str], Path], work: Work, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, reason: str, exported: Callable[[str], Path], work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fusing, "fuse_general", stage)
     note = fuse(exported("cnn"), work)
@@ -120,19 +125,18 @@ def test_a_stage_that_fails_is_left_out_and_the_others_stay(
 
 
 def slows(model: ir.Model) -> Fusions:
-    """Computes the same with sums that grow and shrink: many times slower."""
-    for node in [node for node in model.graph if node.op_type == "Relu"]:
-        wide = ir.node(
-            "Expand", [node.inputs[0], ir.val("wide", const_value=ir.tensor([400, 1, 1, 1, 1], name="wide"))]
-        )
-        model.graph.register_initializer(wide.inputs[1])
-        narrow = ir.node(
-            "ReduceMax", [wide.outputs[0], ir.val("axes", const_value=ir.tensor([0], name="axes"))], {"keepdims": 0}
-        )
-        model.graph.register_initializer(narrow.inputs[1])
-        model.graph.insert_before(node, [wide, narrow])
-        node.replace_input_with(0, narrow.outputs[0])
-        break
+    """Computes the same, out of many equal copies: many times slower."""
+    node = next(node for node in model.graph if node.op_type == "Relu")
+    times, axes = (
+        ir.val(name, const_value=ir.tensor(values, name=name))
+        for name, values in (("times", [400, 1, 1, 1, 1]), ("axes", [0]))
+    )
+    for constant in (times, axes):
+        model.graph.register_initializer(constant)
+    wide = ir.node("Expand", [node.inputs[0], times])
+    narrow = ir.node("ReduceMax", [wide.outputs[0], axes], {"keepdims": 0})
+    model.graph.insert_before(node, [wide, narrow])
+    node.replace_input_with(0, narrow.outputs[0])
     return Fusions({"slow": 1}, ())
 
 
@@ -141,7 +145,7 @@ def test_a_stage_that_slows_the_graph_is_taken_back(
 ) -> None:
     monkeypatch.setattr(fusing, "fuse_blocks", lambda model, _newest: slows(model))
     monkeypatch.setattr(fusing, "operator_count", lambda _model: 10**6)  # whatever it adds is no reason
-    note = fuse(exported("cnn"), work, timed=True)
+    note = fuse(exported("cnn"), work, replace(FUSE, timed=True))
     assert note["left_out"] == {"blocks": "it slows the graph"}
     assert note["speedup"]["blocks"][2] < 1
     assert operators(work.out) == operators(exported("cnn"))

@@ -69,7 +69,8 @@ class MaskedLayer(nn.Module):
         else:
             y = torch.softmax(q @ k.transpose(-1, -2) / 8**0.5 + mask, -1) @ v
         x = self.norms[0](x + self.out(y.transpose(1, 2).reshape(batch, length, 32)))
-        return self.norms[1](x + self.down(torch.nn.functional.gelu(self.up(x))))
+        result: Tensor = self.norms[1](x + self.down(torch.nn.functional.gelu(self.up(x))))
+        return result
 
 
 class Masked(nn.Module):
@@ -80,7 +81,7 @@ class Masked(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         bias = (1.0 - mask[:, None, None, :].float()) * torch.finfo(torch.float32).min
-        x = self.embed(ids)
+        x: Tensor = self.embed(ids)
         for layer in self.layers:
             x = layer(x, bias)
         return x
