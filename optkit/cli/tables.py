@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from optkit.core.gates import Estimate
     from optkit.core.results import MetricResult, Timing
-    from optkit.graph.inspect import Inspection
 
 
 def print_timings(results: Mapping[str, tuple[Timing, Estimate | None]]) -> None:
@@ -46,23 +45,6 @@ def print_metrics(results: Mapping[str, MetricResult]) -> None:
         value = fmt.interval(metric.candidate, metric.kind)
         rows.append([name, metric.kind, str(metric.samples), value, fmt.drop(metric) if index else ""])
     _print_models(rows)
-
-
-def print_inspection(found: Inspection) -> None:
-    """Prints the facts about a graph."""
-    for title, tensors in (("inputs", found.interface.inputs), ("outputs", found.interface.outputs)):
-        click.secho(title, bold=True)
-        print_rows([["", tensor.name, tensor.dtype, f"[{', '.join(map(str, tensor.shape))}]"] for tensor in tensors])
-    click.secho("operators", bold=True)
-    print_rows([["", name, str(count)] for name, count in found.operators.items()])
-    click.secho("weights", bold=True)
-    rows = [["", "parameters", f"{found.parameters:,}"], ["", "bytes", fmt.size(found.weight_bytes)]]
-    rows += [["", f"as {name}", fmt.size(count)] for name, count in found.weight_types.items()]
-    rows += [["", name, fmt.size(count)] for name, count in found.largest.items()]
-    print_rows(rows)
-    opsets = ", ".join(f"{domain} {version}" for domain, version in found.opsets.items())
-    click.echo(f"opsets: {opsets}")
-    click.echo(f"quantized: {'yes' if found.quantized else 'no'}")
 
 
 def print_differences(found: Mapping[str, Mapping[str, Any]]) -> None:
