@@ -100,13 +100,18 @@ def _chain(recipe: Recipe, leaf: str) -> list[str]:
 
 
 def _feeds(recipe: Recipe, execution: Execution, step: str) -> Generator[Arrays, None, None]:
-    """Yields made-up inputs at the tuned sizes, and the first samples of each part of the data that a metric uses."""
+    """Yields the first samples of each part of the data that a metric uses; without any, inputs that are made up.
+
+    Where there is data, made-up inputs would blame quantization for values that its calibration never saw.
+    """
     from optkit.core.linking import DATA
     from optkit.measure.feeding import made_up_inputs
 
     interface = interfaces.read(execution.path(step))
-    yield made_up_inputs(interface, interface.sizes("opt"), SEED)
-    for part in sorted({use.data for use in recipe.metrics}):
+    parts = sorted({use.data for use in recipe.metrics})
+    if not parts:
+        yield made_up_inputs(interface, interface.sizes("opt"), SEED)
+    for part in parts:
         yield first_samples(interface, execution.path(DATA + part))
 
 
