@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from optkit.graph.polynomial import Polynomial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     Sizes = Mapping[str, int]
     Measure = Callable[[Sizes], Mapping[str, int]]
@@ -24,6 +24,8 @@ _DEGREE = 3
 _STEPS = (1, 2, 4, 8, 16, 32, 64)
 _CONFIRMING = 2
 _MOST_POINTS = 160
+_FAR = 16
+"""Times the tuned size at which a formula must hold, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +116,21 @@ def _formula(value: Measure, quantity: str, axes: Sequence[_Axis]) -> Polynomial
             return None
         values[point] = Polynomial.constant(found)
     formula = _interpolated(values, axes)
-    return formula if all(_confirms(value, quantity, axes, formula, turn) for turn in range(_CONFIRMING)) else None
+    return formula if all(_confirms(value, quantity, formula, sizes) for sizes in _beyond(axes)) else None
 
 
-def _confirms(value: Measure, quantity: str, axes: Sequence[_Axis], formula: Polynomial, turn: int) -> bool:
-    """Whether it holds at a point beyond the grid in every dimension."""
-    sizes = _sizes(axes, [axis.degree + 1 + turn + index % 2 for index, axis in enumerate(axes)])
+def _confirms(value: Measure, quantity: str, formula: Polynomial, sizes: Sizes) -> bool:
     return formula.at(sizes) == value(sizes).get(quantity)
+
+
+def _beyond(axes: Sequence[_Axis]) -> Iterator[dict[str, int]]:
+    """Yields sizes beyond the grid: near, and far, where another part of a graph may be the largest."""
+    for turn in range(_CONFIRMING):
+        yield _sizes(axes, [axis.degree + 1 + turn + index % 2 for index, axis in enumerate(axes)])
+    far = [(_FAR - 1) * axis.start // axis.step + axis.degree for axis in axes]
+    yield _sizes(axes, far)
+    for index, axis in enumerate(axes):  # one dimension may grow alone
+        yield _sizes(axes, [far[index] if each is axis else 0 for each in axes])
 
 
 def _sizes(axes: Sequence[_Axis], point: Sequence[int]) -> dict[str, int]:

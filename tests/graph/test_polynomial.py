@@ -51,6 +51,11 @@ def test_what_is_no_polynomial_has_no_formula() -> None:
     assert set(bumpy.formulas) == {"x"}
 
 
+def test_what_changes_far_away_has_no_formula() -> None:
+    """A peak moves from one part of a graph to another."""
+    assert fit(lambda sizes: {"x": max(1000 * sizes["n"], sizes["n"] ** 2 * 10)}, {"n": 16}, "x").formulas == {}
+
+
 def test_text() -> None:
     batch, seq = Polynomial.dim("batch"), Polynomial.dim("seq")
     text = str(batch * (Polynomial.constant(1_200_000) + Polynomial.constant(3400) * seq + seq * seq))
