@@ -30,7 +30,7 @@ Examples:
 def command(
     model: Path, *, quantization: bool, against: Path | None, data: Path | None, store: Path, as_json: bool
 ) -> None:
-    """Show inputs, outputs, operators, weights and quantization of MODEL (an .onnx file or an artifact folder)."""
+    """Show what MODEL (an .onnx file or an artifact folder) takes, computes and holds, and how it is quantized."""
     from optkit.cli.json_output import print_json
     from optkit.core.errors import UsageError
 
@@ -51,8 +51,8 @@ def command(
 
 
 def _print_facts(model: Path, *, as_json: bool) -> None:
+    from optkit.cli.inspection_tables import print_inspection
     from optkit.cli.json_output import print_json
-    from optkit.cli.tables import print_inspection
     from optkit.workflow.inspecting import inspect
 
     found = inspect(model)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Examples:
   optkit optimize recipes/mnist/recipe.yaml
   optkit optimize recipe.yaml -o out --set steps.quantize.ranges=kl
+  optkit optimize recipe.yaml --bisect
   optkit optimize recipe.yaml --json | jq -c 'select(.event == "judged")'"""
 )
 @recipe_argument
@@ -25,6 +26,7 @@ Examples:
 @set_option
 @store_option
 @click.option("--lock", is_flag=True, help="Write recipe.lock.json beside the recipe: keys, digests and versions.")
+@click.option("--bisect", is_flag=True, help="Say which step, and which node in it, first makes a result bad.")
 @json_option
 @verbose_option
 def command(
@@ -34,6 +36,7 @@ def command(
     store: Path,
     *,
     lock: bool,
+    bisect: bool,
     as_json: bool,
     verbose: bool,
 ) -> None:
@@ -46,7 +49,7 @@ def command(
     from optkit.report.terminal import render
     from optkit.workflow.optimize import Request, optimize, refusal
 
-    request = Request(recipe, output, overrides, store, lock=lock)
+    request = Request(recipe, output, overrides, store, lock=lock, bisect=bisect)
     report, folder = follow(optimize(request), as_json=as_json, verbose=verbose)
     if not as_json:
         render(report, console(), folder)

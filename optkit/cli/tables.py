@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from optkit.report import format as fmt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from optkit.core.gates import Estimate
     from optkit.core.results import MetricResult, Timing
-    from optkit.graph.inspect import Inspection
 
 
 def print_timings(results: Mapping[str, tuple[Timing, Estimate | None]]) -> None:
@@ -46,44 +45,6 @@ def print_metrics(results: Mapping[str, MetricResult]) -> None:
         value = fmt.interval(metric.candidate, metric.kind)
         rows.append([name, metric.kind, str(metric.samples), value, fmt.drop(metric) if index else ""])
     _print_models(rows)
-
-
-def print_inspection(found: Inspection) -> None:
-    """Prints the facts about a graph."""
-    for title, tensors in (("inputs", found.interface.inputs), ("outputs", found.interface.outputs)):
-        click.secho(title, bold=True)
-        print_rows([["", tensor.name, tensor.dtype, f"[{', '.join(map(str, tensor.shape))}]"] for tensor in tensors])
-    click.secho("operators", bold=True)
-    print_rows([["", name, str(count)] for name, count in found.operators.items()])
-    click.secho("weights", bold=True)
-    rows = [["", "parameters", f"{found.parameters:,}"], ["", "bytes", fmt.size(found.weight_bytes)]]
-    rows += [["", f"as {name}", fmt.size(count)] for name, count in found.weight_types.items()]
-    rows += [["", name, fmt.size(count)] for name, count in found.largest.items()]
-    print_rows(rows)
-    opsets = ", ".join(f"{domain} {version}" for domain, version in found.opsets.items())
-    click.echo(f"opsets: {opsets}")
-    click.echo(f"quantized: {'yes' if found.quantized else 'no'}")
-
-
-def print_differences(found: Mapping[str, Mapping[str, Any]]) -> None:
-    """Prints each section of a comparison; one that is equal says so."""
-    for section, entries in found.items():
-        click.secho(section, bold=True)
-        if not entries:
-            click.echo("  the same")
-        elif section == "outputs":
-            print_rows([["", name, *_errors(errors)] for name, errors in entries.items()])
-        else:
-            print_rows([["", name, f"{_short(old)} → {_short(new)}"] for name, (old, new) in entries.items()])
-
-
-def _errors(errors: Mapping[str, float]) -> Iterable[str]:
-    return [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in errors.items()]
-
-
-def _short(value: object) -> str:
-    text = "nothing" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-    return f"{text[:12]}…" if len(text) == 64 else text  # noqa: PLR2004  # a sha256
 
 
 def _print_models(rows: Sequence[Sequence[str]]) -> None:

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from optkit.core.events import (
+    Bisected,
     Event,
     Judged,
     Note,
@@ -161,7 +162,7 @@ def describe(event: Event) -> str:  # noqa: PLR0911  # one case per kind of even
             return f"{event.candidate}: {event.text}"
         case Packaged():
             return f"{event.candidate}: packaged for {event.emitter} in {event.path}"
-        case Note():
+        case Note() | Bisected():
             return event.text
         case _:
             return ""
@@ -177,7 +178,7 @@ def _coloured(event: Event, text: str) -> str:
             return f"[green]✓[/green] {escape(text)}"
         case Judged(status="failed"):
             return f"[red]✗[/red] {escape(text)}"
-        case Judged() | ObjectDamaged() | StepWaiting() | Note():
+        case Judged() | ObjectDamaged() | StepWaiting() | Note() | Bisected():
             return f"[yellow]![/yellow] {escape(text)}"
         case _:
             return escape(text)

@@ -84,6 +84,25 @@ class Judged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Bisected(Event):
+    """Where on the way to a candidate its result goes wrong.
+
+    Attributes:
+        candidate: The leaf.
+        step: The step; empty if none goes wrong.
+        text: The verdict in one line.
+        steps: The worst output of each graph step, in order.
+        tensor: The first bad tensor within the step; None if there is none that both graphs have.
+    """
+
+    candidate: str
+    step: str
+    text: str
+    steps: tuple[Mapping[str, Any] | None, ...]
+    tensor: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Packaged(Event):
     """An approved candidate was written for a serving runtime."""
 

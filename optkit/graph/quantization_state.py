@@ -118,6 +118,13 @@ def quantization_state(model: ir.Model) -> QuantizationState:
     return QuantizationState(tuple(_node_state(node, is_quantized=bool(tensors)) for node in computing), tensors)
 
 
+def precisions(model: ir.Model) -> dict[str, dict[str, int]]:
+    """Returns operator → precision → nodes without reading a weight; missing types are filled in, in place."""
+    _fill_types(model)
+    computing = [node for node in model.graph.all_nodes() if node.op_type not in _PLUMBING]
+    return QuantizationState(tuple(_node_state(node, is_quantized=False) for node in computing), ()).counts()
+
+
 def tensor_state(tensor: QuantizedTensor) -> TensorState:
     """Returns the numbers of a quantized tensor."""
     import numpy as np

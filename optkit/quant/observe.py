@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from optkit.core.errors import UsageError
+from optkit.core.errors import StepFailed, UsageError
+from optkit.core.messages import short_message
 from optkit.graph.bulk import without_collection
 from optkit.graph.expose import expose
 from optkit.graph.save import save_model
@@ -76,12 +77,10 @@ def watch(
         UsageError: A tensor holds NaN or infinity, it is named; or there is no such mask.
         StepFailed: The graph does not run.
     """
-    session = open_graph(_with_outputs(model, list(watchers), scratch), optimize=False)
-    inputs = {info.name for info in session.get_inputs()}
+    fetch = Fetcher.opened(model, list(watchers), scratch)
+    inputs = fetch.inputs
     if mask is not None and mask not in inputs:
         raise UsageError(f"mask: the model has no input {mask!r}", hint=f"it takes {', '.join(sorted(inputs))}")
-    floats = [info.name for info in session.get_outputs() if info.type == "tensor(float)" and info.name in watchers]
-    fetch = _Fetcher(session, floats)
     masked = _maskable(model, mask, watchers)
     seen: set[str] = set()
     for feed in feeds:
@@ -95,25 +94,69 @@ def watch(
     return seen
 
 
-class _Fetcher:
-    """Runs a batch as often as it takes for the wanted outputs to fit the budget."""
+class Fetcher:
+    """Runs a batch as often as it takes for the wanted tensors to fit the budget.
+
+    Attributes:
+        inputs: What the graph takes.
+        names: The tensors that it gives, of those wanted: floats that can be had.
+    """
 
     def __init__(self, session: Any, names: Sequence[str]) -> None:  # noqa: ANN401  # onnxruntime ships no types
-        self._session, self._names = session, names
+        self._session, self.names = session, names
+        self.inputs = {info.name for info in session.get_inputs()}
         self._growth: dict[str, float] = {}
 
+    @classmethod
+    def opened(
+        cls, model: ir.Model, names: Sequence[str], scratch: Path, kinds: frozenset[str] = frozenset({"tensor(float)"})
+    ) -> Fetcher:
+        """Opens a copy of the graph that gives the tensors.
+
+        Args:
+            model: The graph; it is not changed.
+            names: What is wanted.
+            scratch: An empty folder for the copy.
+            kinds: Types to give, as ONNX Runtime names them.
+
+        Raises:
+            StepFailed: ONNX Runtime refuses the graph.
+        """
+        session = open_graph(_with_outputs(model, names, scratch), optimize=False)
+        wanted = set(names)
+        return cls(session, [info.name for info in session.get_outputs() if info.type in kinds and info.name in wanted])
+
     def __call__(self, given: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Yields each tensor, one at a time."""
+        for group in self.groups(given, [name for name in self.names if name not in given]):
+            while group:
+                yield group.popitem()
+
+    def groups(self, given: Mapping[str, NDArray[Any]], names: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
+        """Yields the named tensors in order, as many at a time as the budget allows."""
         size = sum(array.nbytes for array in given.values()) or 1
-        pending = [name for name in self._names if name not in given]
+        pending = names
         while pending:
             group = self._next(pending, size)
             pending = pending[len(group) :]
-            arrays = self._session.run(group, dict(given))
-            while arrays:
-                array = arrays.pop()
-                name = group.pop()
+            arrays = self.read(given, group)
+            for name, array in arrays.items():
                 self._growth[name] = max(self._growth.get(name, 0.0), array.nbytes / size)
-                yield name, array
+            yield arrays
+
+    def read(self, given: Mapping[str, NDArray[Any]], names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Returns the named tensors of one run.
+
+        Raises:
+            StepFailed: The graph does not run on these inputs.
+        """
+        if not names:  # ONNX Runtime takes that for all of them
+            return {}
+        feed = {name: array for name, array in given.items() if name in self.inputs}
+        try:
+            return dict(zip(names, self._session.run(list(names), feed), strict=True))
+        except Exception as error:  # noqa: BLE001  # onnxruntime's exceptions share no other base
+            raise StepFailed(f"the graph does not run: {short_message(error)}") from None
 
     def _next(self, pending: Sequence[str], size: int) -> list[str]:
         """Returns the first names that fit; a tensor not seen yet counts as much as the largest that was."""

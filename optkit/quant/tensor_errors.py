@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from optkit.quant.observe import watch
+from optkit.quant.observe import Fetcher
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -45,17 +45,6 @@ class TensorError:
     rescaled: bool = False
 
 
-@dataclass(slots=True)
-class _Kept:
-    """The values of a tensor in one run."""
-
-    values: list[NDArray[Any]] = field(default_factory=list)
-
-    def add(self, values: NDArray[Any]) -> None:
-        """Keeps float values of any shape."""
-        self.values.append(values)
-
-
 def activation_errors(
     model: ir.Model, reference: ir.Model | None, tensors: Iterable[QuantizedTensor], feed: Feed, scratch: Path
 ) -> dict[str, TensorError]:
@@ -79,14 +68,18 @@ def activation_errors(
         for tensor in tensors
         if tensor.role == "activation" and tensor.scale is not None and {tensor.name, tensor.float_name} <= known
     ]
+    if not chosen:
+        return {}
+    wanted = [name for tensor in chosen for name in (tensor.name, tensor.float_name)]
+    ours = _opened(model, wanted, scratch / "a")
+    theirs = _opened(reference, [tensor.name for tensor in chosen], scratch / "b") if reference else None
     errors: dict[str, TensorError] = {}
     for start in range(0, len(chosen), _GROUP):
         group = chosen[start : start + _GROUP]
-        ours = _values(
-            model, [name for tensor in group for name in (tensor.name, tensor.float_name)], feed, scratch / "a"
-        )
-        theirs = _values(reference, [tensor.name for tensor in group], feed, scratch / "b") if reference else {}
-        errors |= {tensor.name: _error(tensor, ours, theirs) for tensor in group if tensor.name in ours}
+        names = [name for tensor in group for name in (tensor.name, tensor.float_name)]
+        values = _read(ours, feed, names)
+        expected = _read(theirs, feed, [tensor.name for tensor in group]) if theirs else {}
+        errors |= {tensor.name: _error(tensor, values, expected) for tensor in group if tensor.name in values}
     return errors
 
 
@@ -101,7 +94,7 @@ def weight_errors(reference: ir.Model, tensors: Iterable[QuantizedTensor]) -> It
             continue
         array, values = original.numpy(), tensor.values()
         # A product may store its weight either way round.
-        found = [_compared(array, like, ((0, 1),)) for like in (values, values.T) if like.shape == array.shape]
+        found = [compared(array, like, ((0, 1),)) for like in (values, values.T) if like.shape == array.shape]
         if found:
             ratio, rescaled = max(found, key=lambda item: math.inf if item[0] is None else item[0])
             yield tensor.name, TensorError(ratio, None, rescaled)
@@ -121,15 +114,15 @@ def _names(model: ir.Model) -> set[str]:
     return {value.name or "" for value in (*graph.inputs, *(value for node in graph for value in node.outputs))}
 
 
-def _values(model: ir.Model, names: Sequence[str], feed: Feed, folder: Path) -> dict[str, NDArray[Any]]:
-    import shutil
-
-    known = _names(model)
-    kept = {name: _Kept() for name in names if name in known}
+def _opened(model: ir.Model, names: Sequence[str], folder: Path) -> Fetcher:
     folder.mkdir(parents=True)
-    watch(model, {name: [item] for name, item in kept.items()}, [feed], folder)
-    shutil.rmtree(folder)
-    return {name: item.values[0] for name, item in kept.items() if item.values}
+    return Fetcher.opened(model, list(dict.fromkeys(names)), folder)
+
+
+def _read(fetch: Fetcher, feed: Feed, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    known = set(fetch.names)
+    inputs = {name: feed[name] for name in names if name in feed and feed[name].dtype.kind == "f"}
+    return inputs | fetch.read(feed, [name for name in dict.fromkeys(names) if name in known and name not in inputs])
 
 
 def _error(
@@ -147,21 +140,33 @@ def _error(
     result, expected = ours.get(tensor.float_name), theirs.get(tensor.name)
     if result is None or expected is None or result.shape != expected.shape:
         return TensorError(None, saturated)
-    # Channels are on axis 1 after a convolution, and last elsewhere.
-    ratio, rescaled = _compared(expected, result, ((1,), (result.ndim - 1,)) if result.ndim > 1 else ())
+    ratio, rescaled = compared(expected, result, channel_axes(result))
     return TensorError(ratio, saturated, rescaled)
 
 
-def _compared(
+def channel_axes(array: NDArray[Any]) -> tuple[tuple[int, ...], ...]:
+    """Returns where an activation's channels may lie: on axis 1 after a convolution, and last elsewhere."""
+    return ((1,), (array.ndim - 1,)) if array.ndim > 1 else ()
+
+
+def compared(
     expected: NDArray[Any], values: NDArray[Any], channels: tuple[tuple[int, ...], ...]
 ) -> tuple[float | None, bool]:
-    """Returns the ratio in dB, and whether it took factors per slice along some group of axes to get there."""
+    """Returns the ratio in dB, and whether it took factors per slice along some group of axes to get there.
+
+    Args:
+        expected: The signal.
+        values: What approximates it.
+        channels: Groups of axes along which factors may lie.
+    """
     plain = sqnr_db(expected, values)
-    fitted = [ratio for axes in channels if (ratio := sqnr_db(expected, _fitted(expected, values, axes))) is not None]
-    best = max(fitted, default=None)
-    if plain is None or best is None or best < plain + _GAIN_DB:
+    if plain is None:
+        return None, False
+    ratios = [sqnr_db(expected, _fitted(expected, values, axes)) for axes in channels]
+    best = max((math.inf if ratio is None else ratio for ratio in ratios), default=-math.inf)  # None: nothing remains
+    if best < plain + _GAIN_DB:
         return plain, False
-    return best, True
+    return (None if best == math.inf else best), True
 
 
 def _fitted(expected: NDArray[Any], values: NDArray[Any], axes: tuple[int, ...]) -> NDArray[Any]:

@@ -41,11 +41,11 @@ def render(report: RunReport, console: Console, folder: Path = Path()) -> None:
         folder: The output folder; the packages' paths are shown below it.
     """
     for title, sheet in _comparisons(report, console):
-        _section(console, title, sheet)
+        section(console, title, sheet)
     for line in (conditions(report), *untimed(report), *map(one_line, report.remarks)):
         _line(console, line)
     for candidate in report.candidates:
-        _section(console, one_line(f"Gates of {candidate.name}"), verdicts(candidate))
+        section(console, one_line(f"Gates of {candidate.name}"), verdicts(candidate))
     for candidate in report.candidates:
         _packages(console, candidate, folder)
     _line(console, " ")
@@ -77,7 +77,8 @@ def _packages(console: Console, candidate: CandidateResult, folder: Path) -> Non
         _line(console, one_line(f"{emitter} package of {candidate.name}: {folder / path}"))
 
 
-def _section(console: Console, title: str, sheet: Sheet) -> None:
+def section(console: Console, title: str, sheet: Sheet) -> None:
+    """Prints a titled table, unless it is empty."""
     if not sheet.rows:
         return
     _line(console, " ")

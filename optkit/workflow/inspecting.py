@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from optkit.core import interface as interfaces
 from optkit.core.errors import UsageError
+from optkit.core.interface import MODEL_JSON
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +23,8 @@ def inspect(path: Path) -> Inspection:
     from optkit.graph.inspect import inspect_graph
     from optkit.graph.load import load_model
 
-    return inspect_graph(load_model(model_file(path)))
+    interface = interfaces.read(path) if (path / MODEL_JSON).is_file() else None
+    return inspect_graph(load_model(model_file(path)), interface)
 
 
 def model_file(path: Path) -> Path:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from optkit.core import gates
 from optkit.core.artifact import digest_file
 from optkit.core.errors import GateFailed, OptkitError, UsageError
-from optkit.core.events import Event, Judged, Note
+from optkit.core.events import Bisected, Event, Judged, Note
 from optkit.core.keys import Environment
 from optkit.core.linking import DATA
 from optkit.core.parse import parse_recipe
@@ -51,6 +51,7 @@ class Request:
         overrides: `--set` texts.
         store: Folder of the store.
         lock: Whether to write a lockfile beside the recipe.
+        bisect: Whether to say which step and node first make a result bad.
     """
 
     recipe: Path
@@ -58,6 +59,7 @@ class Request:
     overrides: tuple[str, ...]
     store: Path
     lock: bool = False
+    bisect: bool = False
 
 
 def optimize(request: Request) -> Generator[Event, None, tuple[RunReport, Path]]:
@@ -145,6 +147,9 @@ class _Run:
             result = yield from self._candidate(candidate, metrics, timings)
             results.append(result)
             approved += self._approve(result)
+        if self.request.bisect:
+            for candidate, result in zip(candidates, results, strict=True):
+                yield from self._bisect(baseline, candidate, result)
         packages = yield from packaging.package(self.recipe, approved, self.execution, self.folder)
         results = [replace(result, packages=packages.get(result.name, {})) for result in results]
         return (yield from self._report(baseline, results, timings))
@@ -209,6 +214,20 @@ class _Run:
             verdicts=tuple(judged),
             approved=all(verdict.accepted for verdict in judged),
         )
+
+    def _bisect(self, baseline: Subject, candidate: Subject, result: CandidateResult) -> Iterator[Event]:
+        from optkit.workflow.bisecting import bisect
+
+        names = {metric.name for metric in result.metrics}
+        refused = [verdict.gate for verdict in result.verdicts if verdict.gate in names and not verdict.accepted]
+        try:
+            for event in bisect(self.recipe, baseline, candidate, self.execution, list(dict.fromkeys(refused))):
+                if isinstance(event, Bisected):
+                    self.remarks.append(event.text)
+                yield event
+        except OptkitError as error:  # the run is judged already: its verdict must not be lost
+            self.remarks.append(f"{candidate.name} could not be bisected: {error.message}")
+            yield Note(self.remarks[-1])
 
     def _approve(self, result: CandidateResult) -> list[Approved]:
         """Returns the approved candidate, or nothing; `gates.approve` alone decides."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from optkit.core import interface as interfaces
 from optkit.core.errors import StepFailed
 from optkit.core.interface import MODEL_JSON
-from optkit.core.linking import DATA
+from optkit.workflow.feeds import feed
 from optkit.workflow.inspecting import model_file
 from optkit.workflow.models import new_execution
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from optkit.core.interface import Interface
     from optkit.graph.quantized_tensors import QuantizedTensor
     from optkit.quant.tensor_errors import TensorError
-
-_SAMPLES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +72,8 @@ def inspect_quantization(
     found = list(quantized_tensors(model))
     errors: Mapping[tuple[str, str], TensorError] = {}
     if data is not None or against is not None:
-        feed = yield from _feed(path, model, data, store)
-        errors = _errors(model, against, found, feed)
+        given = yield from feed(_interface(path, model), data, new_execution(store, store / "repro"))
+        errors = _errors(model, against, found, given)
     runtime, why = _runtime(file) if found else ({}, "")
     return QuantizationReport(
         counts=state.counts(),
@@ -93,25 +91,6 @@ def _row(state: dict[str, Any], error: TensorError | None) -> dict[str, Any]:
         row |= {"sqnr_db": error.sqnr_db, "rescaled": error.rescaled}
         row["saturated"] = state["saturated"] if error.saturated is None else error.saturated
     return row
-
-
-def _feed(
-    path: Path, model: ir.Model, data: Path | None, store: Path
-) -> Generator[Event, None, dict[str, NDArray[Any]]]:
-    """Returns the first samples of the data, or made-up inputs at the tuned sizes."""
-    from optkit.data.dataset import open_dataset
-    from optkit.data.source import dataset_source
-    from optkit.measure.feeding import batch_limit, made_up_inputs, to_model
-
-    interface = _interface(path, model)
-    if data is None:
-        return made_up_inputs(interface, interface.sizes("opt"), seed=0)
-    execution = new_execution(store, store / "repro")
-    name = f"{DATA}inspection"
-    execution.sources = {name: dataset_source(data, None, None, execution.store.digests.file)}
-    yield from execution.materialise(name)
-    batch = next(iter(open_dataset(execution.path(name)).batches(min(_SAMPLES, batch_limit(interface)))))
-    return to_model(batch.inputs, interface)
 
 
 def _interface(path: Path, model: ir.Model) -> Interface:

@@ -203,7 +203,13 @@ def test_inspect(optkit: Optkit, project: Project) -> None:
     assert found["operators"] == {"Gemm": 2, "Relu": 1}
     assert found["parameters"] == 212
     assert not found["quantized"]
-    assert "quantized: no" in optkit("inspect", project.folder / "model.onnx").out
+    assert found["cost"]["macs"] == {
+        "value": 8 * 192, "formula": "192·batch", "terms": [{"coefficient": 192, "powers": {"batch": 1}}],
+    }  # fmt: skip
+    assert found["cost"]["uncounted"] == {}
+    shown = optkit("inspect", project.folder / "model.onnx").out
+    assert next(line for line in shown.splitlines() if "MACs" in line).split() == ["MACs", "1,536", "=", "192·batch"]
+    assert "quantized: no" in shown
 
 
 @pytest.mark.parametrize("name", ["..", "calibration.npz", "recipe.yaml"])
@@ -342,3 +348,41 @@ def test_init_scaffolds_what_can_be_planned(optkit: Optkit, tmp_path: Path) -> N
         "export", "simplify", "fuse", "quantize",
     ]  # fmt: skip
     assert "is not empty" in optkit("init", tmp_path / "mine", code=2).err
+
+
+def test_compare_per_layer(optkit: Optkit, project: Project, onnx_run: Run) -> None:
+    models = [project.folder / "model.onnx", onnx_run.folder / "triton" / "tiny" / "1" / "model.onnx"]
+    on = ("--per-layer", "--data", project.folder / "evaluation.npz")
+    found = optkit("compare", *models, *on, "--json").json
+    assert [error["tensor"] for error in found["errors"]][-1] == "logits"
+    assert all(error["sqnr_db"] is None or error["sqnr_db"] > 20 for error in found["errors"])
+    assert found["first_bad"] is None
+    shown = optkit("compare", *models, *on).out
+    assert shown.splitlines()[1].split()[:3] == ["tensor", "made", "by"]
+    assert shown.endswith("no tensor is below 20 dB\n")
+    strict = optkit("compare", *models, *on, "--sqnr", "90").out
+    assert "error enters at node " in strict.splitlines()[-1]
+
+
+def test_mistakes_in_compare_per_layer(optkit: Optkit, onnx_run: Run, pytorch: Project) -> None:
+    model = onnx_run.folder / "triton" / "tiny" / "1" / "model.onnx"
+    assert "add --per-layer" in optkit("compare", model, model, "--sqnr", "30", code=2).err
+    assert "is no ONNX graph" in optkit("compare", model, pytorch.recipe, "--per-layer", code=2).err
+
+
+def test_compare_says_which_nodes_and_weights_changed(optkit: Optkit, project: Project) -> None:
+    proto = onnx.load(project.folder / "model.onnx")
+    weight = proto.graph.initializer[0]
+    weight.CopyFrom(onnx.numpy_helper.from_array(2 * onnx.numpy_helper.to_array(weight), weight.name))
+    relu = next(node for node in proto.graph.node if node.op_type == "Relu")
+    relu.op_type = "Sigmoid"
+    onnx.save(proto, project.folder / "other.onnx")
+    found = optkit("compare", "model.onnx", "other.onnx", "--json", cwd=project.folder).json
+    assert list(found["nodes"]["changed"].values()) == [["Relu", "Sigmoid"]]
+    assert found["nodes"]["same"] == 2
+    assert found["stored"]["changed"] == [weight.name]
+    assert found["stored"]["shared"] == len(proto.graph.initializer) - 1
+    shown = optkit("compare", "model.onnx", "other.onnx", cwd=project.folder).out
+    assert "nodes: 2 the same, 1 changed, 0 removed, 0 added\n" in shown
+    assert "Relu → Sigmoid" in shown
+    assert f"  changed: {weight.name}\n" in shown

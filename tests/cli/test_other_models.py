@@ -87,7 +87,7 @@ def test_a_transformer_goes_all_the_way(fresh: Optkit, encoder: Project, tmp_pat
     assert {metric["name"]: metric["samples"] for metric in candidate["metrics"]} == {"same": 64, "angle": 64}
     model = out / "triton" / "encoder" / "1" / "model.onnx"
     found = fresh("inspect", model, "--json").json
-    assert [tensor["shape"] for tensor in found["interface"]["inputs"]] == [["batch", "tokens"]] * 2
-    assert [tensor["name"] for tensor in found["interface"]["outputs"]] == ["logits", "hidden"]
+    assert [tensor["shape"] for tensor in found["inputs"]] == [["batch", "tokens"]] * 2
+    assert [tensor["name"] for tensor in found["outputs"]] == ["logits", "hidden"]
     assert found["quantized"]
     fresh("verify", out)
