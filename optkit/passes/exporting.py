@@ -18,8 +18,7 @@ from optkit.measure.parity import check_parity
 from optkit.passes.capture import STRATEGIES, Job, Unfit, capture_program, strategies
 from optkit.passes.observed import observe_outputs, refuse_nan, shape_conflict
 from optkit.passes.onnx_step import move_artifact, open_runtime, parity_note, write_model
-from optkit.runtimes.torch_model import PROGRAM_FILE, load_module, load_program
-from optkit.runtimes.user_code import CODE
+from optkit.runtimes.torch_model import PROGRAM_FILE, code_folder, load_module, load_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +59,7 @@ def export(folder: Path, opset: int | None, tolerance: float, work: Work) -> Non
 
 
 def _attempts(folder: Path, interface: Interface, opset: int | None) -> Iterator[Attempt]:
-    code = (folder / CODE).resolve()
+    code = code_folder(folder)
     if (folder / PROGRAM_FILE).exists():
         program = load_program(folder)
         yield "the exported program", lambda _scratch: capture_program(program, interface, opset, code)
@@ -78,7 +77,7 @@ def _accept(model: ir.Model, folder: Path, interface: Interface, out: Path, tole
         Unfit: It lost an input or a dynamic axis, does not run, or differs from PyTorch somewhere.
         StepFailed: It contradicts what the recipe declares.
     """
-    clean(model, (folder / CODE).resolve())
+    clean(model, code_folder(folder))
     names = [[tensor.name for tensor in tensors] for tensors in (interface.inputs, interface.outputs)]
     conflict = set_ends(model, *names)
     if conflict:

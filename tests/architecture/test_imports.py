@@ -36,6 +36,7 @@ BELOW = {
 HEAVY = {
     "torch", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "onnxsim", "numpy", "scipy", "pydantic", "pydantic_core",
     "rich", "safetensors", "google", "tritonclient", "PIL", "pandas", "pyarrow", "yaml", "psutil", "sklearn",
+    "transformers",
 }  # fmt: skip
 
 

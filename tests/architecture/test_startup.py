@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HEAVY = {
     "torch", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "onnxsim", "numpy", "scipy", "pydantic", "rich", "yaml",
-    "safetensors", "google.protobuf", "tritonclient", "PIL", "pandas", "pyarrow", "psutil",
+    "safetensors", "google.protobuf", "tritonclient", "PIL", "pandas", "pyarrow", "psutil", "transformers",
 }  # fmt: skip
 HELP = """
 import sys
