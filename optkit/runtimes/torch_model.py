@@ -42,7 +42,7 @@ def load_module(folder: Path) -> nn.Module:
     document = json.loads((folder / MODEL_JSON).read_text())
     torch.manual_seed(0)
     module = _from_huggingface(folder, document) if HUGGINGFACE in document else _from_factory(folder, document)
-    return _unwrapped(module).eval()
+    return _for_inference(_unwrapped(module))
 
 
 def code_folder(folder: Path) -> Path:
@@ -71,6 +71,14 @@ def _from_factory(folder: Path, document: dict[str, Any]) -> nn.Module:
         raise StepFailed(f"{document['factory']} returned {type(module).__name__}, not a torch.nn.Module")
     if document["weights"] is not None:
         load_weights(module, folder / document["weights"])
+    return module
+
+
+def _for_inference(module: nn.Module) -> nn.Module:
+    """Puts every part into eval mode, even one whose own `train` or `eval` would leave it in training mode."""
+    module.eval()
+    for part in module.modules():
+        part.training = False
     return module
 
 
