@@ -97,7 +97,7 @@ def write(path: Path, labels: Mapping[str, Label], tokenizer: Any) -> None:  # n
 def main(sources: Path, out: Path) -> None:
     """Reads the packages unpacked below `sources`, and writes the five files into `out`."""
     sys.path.insert(0, str(sources / "tokenizers"))
-    from tokenizers import Tokenizer  # type: ignore[import-not-found]  # unpacked, not installed
+    from tokenizers import Tokenizer  # unpacked, not installed
 
     tokenizer = Tokenizer.from_file(str(sources / TOKENIZER))
     tokenizer.enable_truncation(LONGEST)

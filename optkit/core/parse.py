@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from optkit.core import yaml
+from optkit.core.errors import UsageError
 from optkit.core.gates import BUILT_IN_SUBJECTS, RULES, Gate
 from optkit.core.linking import Linker
 from optkit.core.overrides import apply_override
 from optkit.core.passes import DEFAULT_TARGET
-from optkit.core.recipe import DataSpec, MeasureSpec, MetricUse, ModelSpec, Recipe
+from optkit.core.recipe import DataSpec, InputSpec, MeasureSpec, MetricUse, ModelSpec, Recipe, Task
 from optkit.core.validate import build, check_name, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from optkit.core.interface import Interface
     from optkit.core.passes import Host
     from optkit.core.recipe import Tables
     from optkit.core.yaml import Document, KeyPath
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 SECTIONS = ("name", "model", "data", "metrics", "target", "steps", "gates", "measure", "package")
 MODEL_FILES = ("factory", "weights", "onnx", "program")
+MODEL_KINDS = ("factory", "onnx", "program", "huggingface")
 REQUIRED = ("name", "model", "steps")
 
 
@@ -113,14 +116,19 @@ class _Parser:
         if model is None or "model" not in self.document.data:
             return ModelSpec()
         note = self.document.problem
-        sources = [kind for kind in ("factory", "onnx", "program") if getattr(model, kind) is not None]
+        sources = [kind for kind in MODEL_KINDS if getattr(model, kind) is not None]
         if len(sources) != 1:
-            note(("model",), "needs exactly one of factory, onnx and program", f"has {', '.join(sources) or 'none'}")
+            known = f"{', '.join(MODEL_KINDS[:-1])} and {MODEL_KINDS[-1]}"
+            note(("model",), f"needs exactly one of {known}", f"has {', '.join(sources) or 'none'}")
         if model.factory is not None and not _is_factory(model.factory):
             note(("model", "factory"), "should read file.py:callable", "for example model.py:build")
         if model.program is not None and not model.trust:
             note(("model", "program"), "loading a .pt2 can run code", "add `trust: true` if you trust who made it")
-        if model.onnx is None and not model.inputs:
+        if model.huggingface is not None:
+            model = self._huggingface(model)
+        elif model.task is not None:
+            note(("model", "task"), "only a huggingface model has a task", key=True)
+        if model.onnx is None and model.huggingface is None and not model.inputs:
             note(("model", "inputs"), "is missing", "name each input with its dtype and shape")
         for key in MODEL_FILES:
             self._exists(getattr(model, key), ("model", key), model.prepare)
@@ -129,6 +137,35 @@ class _Parser:
         self._outputs(model)
         self._dims(model)
         return model
+
+    def _huggingface(self, model: ModelSpec) -> ModelSpec:
+        """Returns the model with what its folder and task say about it; what the recipe says goes first."""
+        note, place = self.document.problem, ("model", "huggingface")
+        for key in ("weights", "arguments", "code"):
+            if getattr(model, key):
+                note(("model", key), "does not go with huggingface: the folder holds all of it", key=True)
+        folder = self.folder / str(model.huggingface)
+        if not folder.is_dir():
+            note(place, f"no such folder: {folder}", model.prepare and f"`{model.prepare}` makes it")
+        elif model.task is None:
+            note(("model", "task"), "is missing", f"one of {', '.join(get_args(Task))}")
+        else:
+            try:
+                return self._described(model, self.tables.describe(folder, model.task))
+            except UsageError as error:
+                note(place, error.message, error.hint)
+        return model
+
+    def _described(self, model: ModelSpec, found: Interface) -> ModelSpec:
+        derived = {tensor.name: InputSpec(tensor.dtype, tensor.shape, tensor.range) for tensor in found.inputs}  # type: ignore[arg-type]  # a dtype's name
+        inputs = model.inputs or derived
+        if not inputs:
+            hint = "name each input with its dtype and shape"
+            self.document.problem(("model", "inputs"), "cannot be derived for this architecture", hint)
+        used = {size for spec in inputs.values() for size in spec.shape}
+        dims = {name: dim for name, dim in found.dims.items() if name in used}
+        outputs = model.outputs or tuple(tensor.name for tensor in found.outputs)
+        return replace(model, inputs=inputs, outputs=outputs, dims={**dims, **model.dims})
 
     def _outputs(self, model: ModelSpec) -> None:
         names = list(model.outputs)

@@ -10,14 +10,21 @@ from optkit.core.interface import Dim  # noqa: TC001  # pydantic reads the annot
 from optkit.core.schema import STRICT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from optkit.core.interface import Interface
     from optkit.core.passes import Pass
 
 Dtype = Literal[
     "float16", "float32", "float64",
     "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool",
+]  # fmt: skip
+
+Task = Literal[
+    "feature-extraction", "text-classification", "token-classification", "question-answering", "fill-mask",
+    "causal-lm", "causal-lm-with-past", "image-classification", "audio-classification",
+    "seq2seq-encoder", "seq2seq-decoder",
 ]  # fmt: skip
 
 
@@ -37,7 +44,7 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Where the model comes from. Exactly one of factory, onnx and program is given."""
+    """Where the model comes from. Exactly one of factory, onnx, program and huggingface is given."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
@@ -57,6 +64,10 @@ class ModelSpec:
     """A .pt2 exported program; its loader can run code, so it needs `trust: true`."""
     trust: bool = False
     """Says that a .pt2 comes from somebody you trust."""
+    huggingface: str | None = None
+    """A local Hugging Face folder: config.json and safetensors. Nothing is downloaded, and no code in it runs."""
+    task: Task | None = None
+    """What the model of a Hugging Face folder is for: decides the head, the inputs and the outputs."""
     inputs: dict[str, InputSpec] = field(default_factory=dict)
     """Inputs by name, in the order in which the model takes them."""
     outputs: tuple[str, ...] | dict[str, tuple[int | str, ...]] = ()
@@ -187,3 +198,5 @@ class Tables:
     metrics: Mapping[str, type]
     emitters: Mapping[str, type]
     targets: Mapping[str, Target]
+    describe: Callable[[Path, Task], Interface]
+    """(Hugging Face folder, task) → what the model takes and returns; UsageError if it cannot serve the task."""

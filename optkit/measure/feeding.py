@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _INTEGERS = (0, 9)
 """Made-up integers without a declared range: small enough to be valid ids of almost any vocabulary."""
 
+_MASK = (0, 1)
+"""The range of a mask. Its first position counts always: attention to nothing at all has no meaning to compare."""
+
 
 def batch_limit(interface: Interface) -> int:
     """Returns how many samples the model takes at once: `dims.batch.max`, or 1 if it is fixed at one sample.
@@ -85,7 +88,7 @@ def made_up_inputs(interface: Interface, sizes: Mapping[str, int], seed: int) ->
     """Returns inputs that exercise the model where no data is at hand: no two alike, none constant.
 
     Floats are standard normal, or uniform in the input's `range`; integers are uniform in its `range`, or in 0…9;
-    booleans are fair coins.
+    booleans are fair coins. Masks (integers from 0 to 1) start with a 1 on the last axis.
 
     Args:
         interface: The model's interface.
@@ -106,7 +109,10 @@ def _made_up(tensor: Tensor, shape: tuple[int, ...], random: np.random.Generator
         return random.integers(0, 2, shape).astype(bool)
     if dtype.kind in "iu":
         low, high = tensor.range or _INTEGERS
-        return random.integers(int(low), int(high), shape, dtype, endpoint=True)
+        integers = random.integers(int(low), int(high), shape, dtype, endpoint=True)
+        if (low, high) == _MASK and shape:
+            integers[..., :1] = 1
+        return integers
     if tensor.range is None:
         return random.standard_normal(shape).astype(dtype)
     return random.uniform(*tensor.range, shape).astype(dtype)

@@ -14,7 +14,7 @@ from optkit.measure.feeding import made_up_inputs
 from optkit.measure.sizes import parity_cases, required_cases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from optkit.runtimes.session import Session
 
     Arrays = Mapping[str, NDArray[Any]]
+
+_PIECE = 2**20
+"""Values of an output that are compared at once, in float64: a large output need not fit in memory five times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +119,14 @@ def measure_parity(
     Raises:
         StepFailed: A model fails at sizes that the interface declares, or outputs differ in name or shape.
     """
-    cases, notes = parity_cases(interface)
-    required = required_cases(interface)
+    notes = parity_cases(interface)[1]
     done: list[ParityCase] = []
-    for label, inputs, must_run in _feeds(interface, cases, required, samples):
-        try:
-            expected = reference.run(inputs)
-        except OptkitError as error:
-            if must_run:
-                raise _at(error, f"the reference does not run at {label}") from error
-            notes.append(f"skipped {label}: the reference does not run there ({error.message})")
-            continue
-        done.append(ParityCase(label, _compared(candidate, inputs, expected, label)))
+    for feed in feeds(interface, samples):
+        expected = answer(reference, feed)
+        if isinstance(expected, OptkitError):
+            notes.append(f"skipped {feed.label}: the reference does not run there ({expected.message})")
+        else:
+            done.append(ParityCase(feed.label, _compared(candidate, feed.inputs, expected, feed.label)))
     return ParityReport(tuple(done), tuple(notes))
 
 
@@ -143,23 +142,45 @@ def compare_outputs(reference: Arrays, candidate: Arrays) -> list[OutputError]:
     return [_output_error(name, expected, candidate[name]) for name, expected in reference.items()]
 
 
-def parity_inputs(interface: Interface) -> Iterator[Arrays]:
-    """Yields the made-up inputs that a check of parity runs both models on."""
-    cases, _ = parity_cases(interface)
-    return (inputs for _, inputs, _ in _feeds(interface, cases, (), ()))
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Inputs that models are compared on.
+
+    Attributes:
+        label: Sizes of the dynamic dimensions, or the name of a sample.
+        inputs: In the model's layout.
+        sizes: Of the dynamic dimensions; None for a sample.
+        required: Whether the interface promises that the model takes them.
+    """
+
+    label: str
+    inputs: Arrays
+    sizes: Mapping[str, int] | None
+    required: bool
 
 
-def _feeds(
-    interface: Interface,
-    cases: Iterable[Mapping[str, int]],
-    required: Sequence[Mapping[str, int]],
-    samples: Sequence[Arrays],
-) -> Iterator[tuple[str, Arrays, bool]]:
-    for seed, sizes in enumerate(cases):
+def feeds(interface: Interface, samples: Sequence[Arrays] = ()) -> Iterator[Feed]:
+    """Yields the made-up inputs at the sizes of `parity_cases`, and then the samples."""
+    required = required_cases(interface)
+    for seed, sizes in enumerate(parity_cases(interface)[0]):
         label = ", ".join(f"{name}={size}" for name, size in sizes.items()) or "its fixed sizes"
-        yield label, made_up_inputs(interface, sizes, seed), sizes in required
+        yield Feed(label, made_up_inputs(interface, sizes, seed), sizes, sizes in required)
     for index, sample in enumerate(samples):
-        yield f"sample {index}", sample, True
+        yield Feed(f"sample {index}", sample, None, required=True)
+
+
+def answer(model: Session, feed: Feed) -> dict[str, NDArray[Any]] | OptkitError:
+    """Returns what the reference gives, or why it takes no such sizes.
+
+    Raises:
+        StepFailed: It fails on what the interface promises.
+    """
+    try:
+        return model.run(feed.inputs)
+    except OptkitError as error:
+        if feed.required:
+            raise _at(error, f"the reference does not run at {feed.label}") from error
+        return error
 
 
 def _compared(candidate: Session, inputs: Arrays, expected: Arrays, label: str) -> tuple[OutputError, ...]:
@@ -174,44 +195,63 @@ def _at(error: OptkitError, where: str) -> StepFailed:
 
 
 def _output_error(name: str, expected: NDArray[Any], actual: NDArray[Any]) -> OutputError:
-    import numpy as np
-
     if expected.shape != actual.shape:
         raise StepFailed(f"output '{name}' has shape {actual.shape}, the reference's has {expected.shape}")
     exact = expected.dtype.kind in "biu"
     if exact != (actual.dtype.kind in "biu"):
         raise StepFailed(f"output '{name}' is {actual.dtype}, the reference's is {expected.dtype}")
-    ours, theirs = actual.astype(np.float64).reshape(-1), expected.astype(np.float64).reshape(-1)
-    same = (actual == expected).reshape(-1) | (np.isnan(ours) & np.isnan(theirs))
-    if exact or not np.isfinite(ours[~same]).all() or not np.isfinite(theirs[~same]).all():
-        return _exact_error(name, ours, theirs, equal=bool(same.all()))
+    ours, theirs = actual.reshape(-1), expected.reshape(-1)
+    pieces = [_piece(ours[at : at + _PIECE], theirs[at : at + _PIECE]) for at in range(0, ours.size, _PIECE)]
+    if all(piece.equal for piece in pieces):
+        return OutputError(name, 0.0, 0.0, 1.0, math.inf)
+    gap = max(piece.gap for piece in pieces)
+    if exact or math.isinf(gap):
+        return OutputError(name, gap, math.inf, math.nan, -math.inf)
+    return _float_error(name, gap, pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """What a part of two outputs adds to their comparison.
+
+    Attributes:
+        equal: Whether all values are the same; NaN is the same as NaN.
+        gap: Largest absolute difference; infinite where only one value is finite.
+        scale: Largest magnitude in the reference.
+        cross: Sum of products of both.
+        powers: Sums of squares: of the output, of the reference, of their difference.
+    """
+
+    equal: bool
+    gap: float
+    scale: float
+    cross: float
+    powers: tuple[float, float, float]
+
+
+def _piece(ours: NDArray[Any], theirs: NDArray[Any]) -> _Piece:
+    import numpy as np
+
+    a, b = ours.astype(np.float64), theirs.astype(np.float64)
+    same = (ours == theirs) | (np.isnan(a) & np.isnan(b))
     # Where both are the same NaN or infinity there is nothing to measure.
-    finite = np.isfinite(ours) & np.isfinite(theirs)
-    return _float_error(name, ours[finite], theirs[finite])
+    finite = np.isfinite(a) & np.isfinite(b)
+    mixed = not (finite | same).all()
+    a, b = a[finite], b[finite]
+    noise = a - b
+    gap = math.inf if mixed else float(np.abs(noise).max(initial=0.0))
+    powers = float(a @ a), float(b @ b), float(noise @ noise)
+    return _Piece(bool(same.all()), gap, float(np.abs(b).max(initial=0.0)), float(a @ b), powers)
 
 
-def _exact_error(name: str, ours: NDArray[Any], theirs: NDArray[Any], *, equal: bool) -> OutputError:
-    import numpy as np
-
-    if equal:
-        return OutputError(name, 0.0, 0.0, 1.0, math.inf)
-    gap = np.abs(ours - theirs).max()
-    return OutputError(name, float(gap) if np.isfinite(gap) else math.inf, math.inf, math.nan, -math.inf)
-
-
-def _float_error(name: str, ours: NDArray[Any], theirs: NDArray[Any]) -> OutputError:
-    import numpy as np
-
-    noise = ours - theirs
-    if not noise.any():
-        return OutputError(name, 0.0, 0.0, 1.0, math.inf)
-    gap, scale = float(np.abs(noise).max()), float(np.abs(theirs).max())
-    norms = float(np.linalg.norm(ours) * np.linalg.norm(theirs))
-    signal, noise_power = float(theirs @ theirs), float(noise @ noise)
+def _float_error(name: str, gap: float, pieces: Sequence[_Piece]) -> OutputError:
+    scale = max(piece.scale for piece in pieces)
+    ours, signal, noise = (math.fsum(piece.powers[which] for piece in pieces) for which in range(3))
+    norms = math.sqrt(ours * signal)
     return OutputError(
         output=name,
         max_abs=gap,
         relative_to_scale=gap / scale if scale else math.inf,
-        cosine=float(ours @ theirs) / norms if norms else 0.0,
-        sqnr_db=10 * math.log10(signal / noise_power) if signal else -math.inf,
+        cosine=math.fsum(piece.cross for piece in pieces) / norms if norms else 0.0,
+        sqnr_db=10 * math.log10(signal / noise) if signal and noise else math.inf if signal else -math.inf,
     )

@@ -1,15 +1,17 @@
-"""A session that is over, and answers from what it gave: two large models need not be in memory at once."""
+"""What a model answered, kept on disk: it need not stay in memory beside the one that is compared with it."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import OptkitError, StepFailed
-from optkit.measure.parity import parity_inputs
+from optkit.measure.parity import answer, feeds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -19,39 +21,65 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, NDArray[Any]]
 
 
-class RecordedSession:
-    """Answers those inputs that a parity check asks for, and no others.
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A session that repeats what another one answered to the same inputs.
 
-    Args:
-        session: Runs once on each of them, now; it is not kept.
-        interface: What the model takes and returns.
+    Attributes:
+        folder: Holds one file per output.
+        seen: For each set of made-up inputs: the sizes of the dynamic dimensions, and the outputs' shapes.
     """
 
-    def __init__(self, session: Session, interface: Interface) -> None:
-        self._answers = {_digest(inputs): _answer(session, inputs) for inputs in parity_inputs(interface)}
+    folder: Path
+    seen: list[tuple[Mapping[str, int], dict[str, tuple[int, ...]]]] = field(default_factory=list)
+    _answers: dict[str, tuple[str, ...] | OptkitError] = field(default_factory=dict)
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Returns what the session returned.
+        """Returns the recorded outputs, mapped; raises the error if there was one."""
+        import numpy as np
 
-        Raises:
-            OptkitError: What the session raised.
-            StepFailed: It was not asked this.
-        """
-        answer = self._answers.get(_digest(inputs), StepFailed("these inputs were not recorded"))
-        if isinstance(answer, OptkitError):
-            raise answer
-        return answer
+        key = _key(inputs)
+        names = self._answers.get(key)
+        if names is None:
+            raise StepFailed("the reference has not run on these inputs")
+        if isinstance(names, OptkitError):
+            raise names
+        files = [self.folder / f"{key}-{index}.npy" for index in range(len(names))]
+        return {name: np.load(file, mmap_mode="r", allow_pickle=False) for name, file in zip(names, files, strict=True)}
+
+    def keep(self, inputs: Arrays, found: dict[str, NDArray[Any]] | OptkitError) -> None:
+        """Records one answer."""
+        import numpy as np
+
+        key = _key(inputs)
+        if isinstance(found, OptkitError):
+            self._answers[key] = found
+            return
+        for index, array in enumerate(found.values()):
+            np.save(self.folder / f"{key}-{index}.npy", array, allow_pickle=False)
+        self._answers[key] = tuple(found)
 
 
-def _answer(session: Session, inputs: Arrays) -> dict[str, NDArray[Any]] | OptkitError:
-    try:
-        return session.run(inputs)
-    except OptkitError as error:
-        return error
+def record(session: Session, interface: Interface, folder: Path, samples: Sequence[Arrays] = ()) -> Recorded:
+    """Returns what `session` answers to everything that `measure_parity` will ask, kept in the empty `folder`.
+
+    Raises:
+        StepFailed: It fails at sizes that the interface declares.
+    """
+    recorded = Recorded(folder)
+    for feed in feeds(interface, samples):
+        found = answer(session, feed)
+        recorded.keep(feed.inputs, found)
+        if feed.sizes is not None and not isinstance(found, OptkitError):
+            recorded.seen.append((feed.sizes, {name: array.shape for name, array in found.items()}))
+    return recorded
 
 
-def _digest(inputs: Arrays) -> bytes:
-    state = hashlib.sha256()
-    for name, array in sorted(inputs.items()):
-        state.update(f"{name} {array.dtype} {array.shape} ".encode() + array.tobytes())
-    return state.digest()
+def _key(inputs: Arrays) -> str:
+    import numpy as np
+
+    digest = hashlib.sha256()
+    for name, array in inputs.items():
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

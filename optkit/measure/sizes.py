@@ -35,7 +35,7 @@ def parity_cases(interface: Interface) -> tuple[list[dict[str, int]], list[str]]
         [dim.min for dim in dims],
         [dim.max for dim in dims],
         [dim.opt for dim in dims],
-        [_odd(dim, turn) for turn, dim in enumerate(dims)],
+        [odd_size(dim, turn) for turn, dim in enumerate(dims)],
         [_aligned(dim) for dim in dims],
         [min(dim.min + 1, dim.max) for dim in dims],
         [dim.max if turn % 2 else dim.min for turn, dim in enumerate(dims)],
@@ -45,8 +45,11 @@ def parity_cases(interface: Interface) -> tuple[list[dict[str, int]], list[str]]
     return _distinct([sizes for sizes, _ in capped]), list(dict.fromkeys(note for _, note in capped if note))
 
 
-def _odd(dim: Dim, turn: int) -> int:
-    """An odd size that is neither end nor tuned for, near the middle; the `turn`-th of them."""
+def odd_size(dim: Dim, turn: int = 0) -> int:
+    """Returns an odd size that is neither the smallest nor tuned for, near the middle; the `turn`-th of them.
+
+    Where there is none, the size that is tuned for.
+    """
     odd = [size for size in range(dim.min | 1, min(dim.max, dim.min + 4096), 2) if size not in {dim.min, dim.opt}]
     return odd[(len(odd) // 2 + turn) % len(odd)] if odd else dim.opt
 

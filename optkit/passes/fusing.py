@@ -97,7 +97,7 @@ class Fuser:
 def fuse(do: Fuse, folder: Path, work: Work) -> None:
     """Does what `Fuse.run` promises, with the options of `do`."""
     interface, nodes = interfaces.read(folder), operator_count(read_model(folder)[0])
-    found = Fuser(folder, work, Trial(folder, do.tolerance, nodes))
+    found = Fuser(folder, work, Trial(folder, work.scratch / "answers", do.tolerance, nodes))
     for number, (name, stage) in enumerate(_stages(do).items()):
         work.progress(0.1 + 0.15 * number, f"fusing {name}")
         found.stage(name, stage)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from optkit.core.errors import StepFailed
+from optkit.core.errors import OptkitError, StepFailed
 from optkit.core.interface import Interface, Tensor
 from optkit.measure.feeding import made_up_inputs
+from optkit.measure.parity import compare_outputs
+from optkit.measure.sizes import odd_size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -18,32 +20,54 @@ if TYPE_CHECKING:
 
     Shape = tuple[int, ...]
     Axis = int | str
+    Seen = tuple[Mapping[str, int], Mapping[str, Shape]]
+
+_ROUNDING = 1e-4
+"""Relative to an output's scale: what threads that add in another order may change."""
 
 
 def observe_outputs(session: Session, interface: Interface) -> Interface:
     """Returns `interface` with its outputs' dtypes and shapes as the model gives them.
 
-    Each dynamic dimension is varied alone. An axis that follows one of them takes its name, one that never changes its
-    size, and any other the name `<output>_<axis>`.
+    Each dynamic dimension is varied alone: to an end, which must work, and to an odd size, if that does.
 
     Raises:
-        StepFailed: The model does not run at these sizes.
+        StepFailed: The model does not run at sizes that the interface declares.
     """
     base = interface.sizes("opt")
-    reference = session.run(made_up_inputs(interface, base, seed=0))
-    changed = {
-        name: {name: dim.min if dim.min != dim.opt else dim.max}
-        for name, dim in interface.dims.items()
-        if dim.min != dim.max
-    }
-    seen = {dim: session.run(made_up_inputs(interface, base | size, seed=0)) for dim, size in changed.items()}
+    first = session.run(made_up_inputs(interface, base, seed=0))
+    seen = [(base, _shapes(first))]
+    for sizes, required in _alone(interface, base):
+        try:
+            seen.append((sizes, _shapes(session.run(made_up_inputs(interface, sizes, seed=0)))))
+        except OptkitError:
+            if required:
+                raise
+    return with_shapes(interface, {name: array.dtype.name for name, array in first.items()}, seen)
+
+
+def with_shapes(interface: Interface, dtypes: Mapping[str, str], seen: Sequence[Seen]) -> Interface:
+    """Returns `interface` with the outputs that were seen.
+
+    An axis that always has the size of a dimension takes its name, one that never changes is its size, and any other
+    is called `<output>_<axis>`.
+
+    Args:
+        interface: Inputs, dimensions, and the outputs as they are declared.
+        dtypes: Output → dtype.
+        seen: Sizes of the dynamic dimensions, and the outputs' shapes there. The ranks do not vary.
+
+    Raises:
+        StepFailed: An output has more axes at one size than at another.
+    """
     declared = {tensor.name: tensor.shape for tensor in interface.outputs}
     outputs = []
-    for name, array in reference.items():
-        moved = {dim: results[name].shape for dim, results in seen.items()}
-        axes = [_axis(axis, array.shape, moved, base, changed) for axis in range(array.ndim)]
-        shape = _named(name, axes, declared.get(name, ()), interface)
-        outputs.append(Tensor(name, array.dtype.name, shape))
+    for name, dtype in dtypes.items():
+        moved = [(sizes, shapes[name]) for sizes, shapes in seen]
+        if len({len(shape) for _, shape in moved}) > 1:
+            raise StepFailed(f"output '{name}' has another number of axes at other sizes, which a graph cannot hold")
+        axes = [_axis([(sizes, shape[axis]) for sizes, shape in moved]) for axis in range(len(moved[0][1]))]
+        outputs.append(Tensor(name, dtype, _named(name, axes, declared.get(name, ()), interface)))
     return replace(interface, outputs=tuple(outputs))
 
 
@@ -63,6 +87,20 @@ def refuse_nan(outputs: Mapping[str, NDArray[Any]], where: str) -> None:
             )
 
 
+def refuse_random(first: Mapping[str, NDArray[Any]], again: Mapping[str, NDArray[Any]]) -> None:
+    """Checks that a model gives the same for the same inputs.
+
+    Raises:
+        StepFailed: An output differs: nothing could be compared with it.
+    """
+    for output in compare_outputs(first, again):
+        if not output.relative_to_scale <= _ROUNDING:
+            raise StepFailed(
+                f"output '{output.output}' differs from run to run on the same inputs",
+                hint="the model may draw random numbers, keep dropout on, or count its calls",
+            )
+
+
 def shape_conflict(declared: Tensor, observed: Tensor) -> str:
     """Returns how the shape that a recipe declares for an output differs from what was seen; empty if it does not.
 
@@ -79,20 +117,26 @@ def shape_conflict(declared: Tensor, observed: Tensor) -> str:
     return f"output {declared.name} has shape {list(observed.shape)}, but {list(declared.shape)} is declared"
 
 
-def _axis(
-    axis: int,
-    shape: Shape,
-    moved: Mapping[str, Shape],
-    base: Mapping[str, int],
-    changed: Mapping[str, Mapping[str, int]],
-) -> Axis | None:
+def _alone(interface: Interface, base: Mapping[str, int]) -> Iterator[tuple[dict[str, int], bool]]:
+    """Yields sizes with one dimension changed, and whether the model must take them."""
+    for name, dim in interface.dims.items():
+        end = dim.min if dim.min != dim.opt else dim.max
+        odd = odd_size(dim)
+        if end != dim.opt:
+            yield {**base, name: end}, True
+        if odd not in {end, dim.opt}:
+            yield {**base, name: odd}, False
+
+
+def _shapes(outputs: Mapping[str, NDArray[Any]]) -> dict[str, Shape]:
+    return {name: array.shape for name, array in outputs.items()}
+
+
+def _axis(sizes: Sequence[tuple[Mapping[str, int], int]]) -> Axis | None:
     """Returns the size, the dimension that it follows, or None if it follows no single one."""
-    movers = [dim for dim, other in moved.items() if len(other) != len(shape) or other[axis] != shape[axis]]
-    if not movers:
-        return shape[axis]
-    dim = movers[0]
-    follows = len(movers) == 1 and shape[axis] == base[dim] and moved[dim][axis] == changed[dim][dim]
-    return dim if follows else None
+    if len({size for _, size in sizes}) == 1:
+        return sizes[0][1]
+    return next((dim for dim in sizes[0][0] if all(given[dim] == size for given, size in sizes)), None)
 
 
 def _named(name: str, axes: Sequence[Axis | None], declared: Sequence[Axis], interface: Interface) -> tuple[Axis, ...]:

@@ -21,8 +21,7 @@ from optkit.passes.capture import Job, Unfit, call_shapes, capture_program, name
 from optkit.passes.onnx_step import move_artifact, write_model
 from optkit.passes.quality import output_quality
 from optkit.quant.int8_nodes import count_int8
-from optkit.runtimes.torch_model import call_arguments, load_module
-from optkit.runtimes.user_code import CODE
+from optkit.runtimes.torch_model import call_arguments, code_folder, load_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,7 +50,7 @@ def quantize(do: QuantizeInc, inputs: Mapping[str, Path], work: Work) -> None:
     interface = interfaces.read(inputs["model"])
     module = load_module(inputs[ORIGINAL])
     _check_kept(do.keep, module)
-    job = Job(module, interface, (inputs[ORIGINAL] / CODE).resolve())
+    job = Job(module, interface, code_folder(inputs[ORIGINAL]))
     work.progress(0.1, "capturing")
     prepared = _prepared(do, job)
     for feed, fraction in calibration_feeds(inputs["calibration"], interface):

@@ -104,7 +104,9 @@ def simplify(folder: Path, work: Work, limit: int, tools: Sequence[str], toleran
     listed = operator_count(model)
     prepare(model)
     before = operator_count(model)
-    found = Simplifier(folder, work.scratch, limit, Trial(folder, tolerance, max(before, listed)), before)
+    found = Simplifier(
+        folder, work.scratch, limit, Trial(folder, work.scratch / "answers", tolerance, max(before, listed)), before
+    )
     found.own_rewrites()
     for number, tool in enumerate(tools):
         work.progress(0.4 + 0.2 * number, f"trying {tool}")

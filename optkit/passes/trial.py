@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from optkit.graph.save import INLINE_LIMIT, MODEL_FILE
 from optkit.graph.session import open_graph
 from optkit.graph.walk import operator_count
 from optkit.measure.parity import check_parity
-from optkit.measure.recorded import RecordedSession
+from optkit.measure.recorded import record
 from optkit.passes.onnx_step import open_runtime, parity_note, write_model
 
 if TYPE_CHECKING:
@@ -25,16 +26,18 @@ if TYPE_CHECKING:
 class Trial:
     """Compares candidates with the graph of an ONNX artifact.
 
-    A large one runs once, and its answers are kept instead of itself: two of them would not fit in memory.
+    It runs once, and its answers are kept on disk: two large graphs would not fit in memory.
 
     Args:
         folder: The artifact.
+        answers: Where its answers are kept.
         tolerance: Largest change, relative to the largest value of an output, that is rounding.
         nodes: How many nodes a candidate may have.
     """
 
-    def __init__(self, folder: Path, tolerance: float, nodes: int) -> None:
+    def __init__(self, folder: Path, answers: Path, tolerance: float, nodes: int) -> None:
         self._folder = folder
+        self._answers = answers
         self._interface = interfaces.read(folder)
         self._tolerance = tolerance
         self._nodes = nodes
@@ -54,8 +57,9 @@ class Trial:
 
     @cached_property
     def _reference(self) -> Session:
-        session = _open(self._folder)
-        return RecordedSession(session, self._interface) if _is_large(self._folder) else session
+        shutil.rmtree(self._answers, ignore_errors=True)  # of a step that was killed
+        self._answers.mkdir(parents=True)
+        return record(_open(self._folder), self._interface, self._answers)
 
 
 def _is_large(folder: Path) -> bool:

@@ -10,12 +10,13 @@ from optkit.core.errors import UsageError
 from optkit.runtimes.torch_model import (
     PROGRAM_FILE,
     call_arguments,
+    code_folder,
     load_module,
     load_program,
     named_outputs,
     program_arguments,
 )
-from optkit.runtimes.user_code import CODE, blame
+from optkit.runtimes.user_code import blame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,7 +60,7 @@ def open_session(folder: Path, threads: int) -> TorchSession:
     torch.set_num_threads(threads)
     inputs = tuple(tensor.name for tensor in interface.read(folder).inputs)
     outputs = tuple(tensor.name for tensor in interface.read(folder).outputs)
-    code = (folder / CODE).resolve()
+    code = code_folder(folder)
     if (folder / PROGRAM_FILE).exists():
         program = load_program(folder)
         return TorchSession(

@@ -9,7 +9,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from optkit.core.errors import StepFailed, UsageError
-from optkit.core.interface import MODEL_JSON
+from optkit.core.interface import MODEL_JSON, from_json
 from optkit.runtimes.user_code import CODE, blame, import_file
 from optkit.runtimes.weights import load_weights
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 PROGRAM_FILE = "model.pt2"
+HUGGINGFACE = "huggingface"
+"""In `model.json`: the folder, within the artifact, that the model is built from instead of a factory."""
 T = TypeVar("T")
 
 
@@ -38,16 +40,46 @@ def load_module(folder: Path) -> nn.Module:
     import torch
 
     document = json.loads((folder / MODEL_JSON).read_text())
+    torch.manual_seed(0)
+    module = _from_huggingface(folder, document) if HUGGINGFACE in document else _from_factory(folder, document)
+    return _for_inference(_unwrapped(module))
+
+
+def code_folder(folder: Path) -> Path:
+    """Returns the folder of the code that computes the model of the artifact at `folder`: the one to name lines in."""
+    if HUGGINGFACE not in json.loads((folder / MODEL_JSON).read_text()):
+        return (folder / CODE).resolve()
+    from optkit.runtimes import huggingface
+
+    return huggingface.code_folder()
+
+
+def _from_huggingface(folder: Path, document: dict[str, Any]) -> nn.Module:
+    from optkit.runtimes import huggingface
+
+    return huggingface.load(folder / document[HUGGINGFACE], document["task"], from_json(document["interface"]))
+
+
+def _from_factory(folder: Path, document: dict[str, Any]) -> nn.Module:
+    import torch
+
     code = (folder / CODE).resolve()
     factory = _factory(code, document["factory"])
-    torch.manual_seed(0)
     with blame(code, f"calling {document['factory']}"):
         module = factory(**document["arguments"])
     if not isinstance(module, torch.nn.Module):
         raise StepFailed(f"{document['factory']} returned {type(module).__name__}, not a torch.nn.Module")
     if document["weights"] is not None:
         load_weights(module, folder / document["weights"])
-    return _unwrapped(module).eval()
+    return module
+
+
+def _for_inference(module: nn.Module) -> nn.Module:
+    """Puts every part into eval mode, even one whose own `train` or `eval` would leave it in training mode."""
+    module.eval()
+    for part in module.modules():
+        part.training = False
+    return module
 
 
 def _unwrapped(module: nn.Module) -> nn.Module:

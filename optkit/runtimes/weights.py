@@ -28,9 +28,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
     Raises:
         UsageError: The file is missing, damaged, would run code, or its tensors are not the module's (they are named).
     """
-    if not path.is_file():
-        raise UsageError(f"weights file {path.name} does not exist")
-    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    state = read_state(path)
     problems = _mismatches(module, state)
     if problems:
         raise UsageError(
@@ -39,6 +37,17 @@ def load_weights(module: nn.Module, path: Path) -> None:
         )
     on_meta = any(tensor.is_meta for tensor in module.state_dict().values())  # no memory to copy into
     module.load_state_dict(state, strict=False, assign=on_meta)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Returns the state dict in `path`; tensors of a .safetensors file are mapped, not read.
+
+    Raises:
+        UsageError: The file is missing, damaged, or would run code.
+    """
+    if not path.is_file():
+        raise UsageError(f"weights file {path.name} does not exist")
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
 
 
 def _hint(module: nn.Module, state: Mapping[str, Tensor]) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _REQUIRED = ("torch", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "onnxsim", "numpy", "scipy", "safetensors")
 _OPTIONAL = {
     "openvino": "optkit[openvino]: the target openvino-cpu",
+    "transformers": "optkit[huggingface]: models in a Hugging Face folder",
     "pillow": "optkit[images]: datasets of pictures",
     "pyarrow": "optkit[tables]: parquet datasets",
     "neural-compressor": "optkit[inc]: the quantize-inc pass",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from optkit.core.artifact import canonical_json
 from optkit.core.errors import UsageError
 from optkit.core.interface import MODEL_JSON, Interface, Tensor, assumed_shape, to_json
+from optkit.core.keys import installed_version
 from optkit.core.linking import DATA, MODEL
 from optkit.core.sources import Source
 
@@ -40,6 +41,8 @@ def model_source(model: ModelSpec, folder: Path) -> Source:
     """Returns the model that a recipe in `folder` names."""
     if model.onnx is not None:
         return _onnx_source(model, folder)
+    if model.huggingface is not None:
+        return _huggingface_source(model, folder / model.huggingface)
     document: dict[str, Any] = {"interface": to_json(declared_interface(model))}
     files: dict[str, Path] = {}
     kind = "program"
@@ -80,6 +83,21 @@ def _onnx_source(model: ModelSpec, folder: Path) -> Source:
         "dims": {name: asdict(dim) for name, dim in model.dims.items()},
     }
     return Source("onnx-source", files, {MODEL_JSON: canonical_json(document)})
+
+
+def _huggingface_source(model: ModelSpec, folder: Path) -> Source:
+    from optkit.runtimes.huggingface import PACKAGE
+    from optkit.runtimes.huggingface_files import model_files
+    from optkit.runtimes.torch_model import HUGGINGFACE
+
+    document = {
+        "interface": to_json(declared_interface(model)),
+        HUGGINGFACE: HUGGINGFACE,
+        "task": model.task,
+        "built with": f"{PACKAGE} {installed_version(PACKAGE)}",  # it is the model's code, and so a part of the model
+    }
+    files = {f"{HUGGINGFACE}/{name}": folder / name for name in model_files(folder)}
+    return Source("torch", files, {MODEL_JSON: canonical_json(document)})
 
 
 def _code(model: ModelSpec, folder: Path) -> tuple[Path, list[Path]]:

@@ -9,6 +9,10 @@ from optkit.core.recipe import Tables, Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
+
+    from optkit.core.interface import Interface
+    from optkit.core.recipe import Task
 
 _NO_ENGINE = "this version builds no TensorRT engine, so the target's latency is unknown"
 TARGETS: dict[str, Target] = {
@@ -34,7 +38,16 @@ def load_tables() -> Tables:
         metrics=known_metrics(),
         emitters=_with_plugins("optkit.emitters", EMITTERS),
         targets=TARGETS,
+        describe=_describe,
     )
+
+
+def _describe(folder: Path, task: Task) -> Interface:
+    from optkit.runtimes.huggingface import describe
+    from optkit.runtimes.huggingface_files import model_files
+
+    model_files(folder)  # before a library is loaded that takes seconds
+    return describe(folder, task)
 
 
 def _with_plugins(group: str, own: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,6 +37,7 @@ HEAVY = {
     "torch", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "onnxsim", "onnxslim", "numpy",
     "scipy", "pydantic", "pydantic_core",
     "rich", "safetensors", "google", "tritonclient", "PIL", "pandas", "pyarrow", "yaml", "psutil", "sklearn",
+    "transformers",
 }  # fmt: skip
 
 

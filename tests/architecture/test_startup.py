@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 HEAVY = {
     "torch", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "onnxsim", "onnxslim", "numpy",
     "scipy", "pydantic", "rich", "yaml",
-    "safetensors", "google.protobuf", "tritonclient", "PIL", "pandas", "pyarrow", "psutil",
+    "safetensors", "google.protobuf", "tritonclient", "PIL", "pandas", "pyarrow", "psutil", "transformers",
 }  # fmt: skip
 HELP = """
 import sys

@@ -30,6 +30,7 @@ def test_yaml_is_understood(block: Block, tmp_path: Path) -> None:
         for file in ("model.py", "weights.safetensors", "model.onnx", *_files(data)):
             (folder / file).resolve().parent.mkdir(parents=True, exist_ok=True)
             (folder / file).resolve().touch()
+        _write_huggingface(folder / data["model"].get("huggingface", "unnamed"))
         assert parse_recipe(folder / "shown.yaml", load_tables(), Host(frozenset(), "shown")).steps
     elif "reader" in data:
         assert load_manifest(folder / "shown.yaml").inputs
@@ -37,6 +38,12 @@ def test_yaml_is_understood(block: Block, tmp_path: Path) -> None:
 
 def _files(recipe: dict[str, dict[str, dict[str, str]]]) -> list[str]:
     return [part["dataset"] for part in recipe.get("data", {}).values()]
+
+
+def _write_huggingface(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "distilbert", "dim": 32, "n_heads": 2, "n_layers": 1}')
+    (folder / "model.safetensors").touch()
 
 
 @pytest.mark.parametrize("block", blocks("console"), ids=str)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+from optkit.core.errors import UsageError
+from optkit.core.interface import Dim, Interface, Tensor
 from optkit.core.passes import Host, Pass, Work
 from optkit.core.recipe import Tables, Target
 from optkit.core.schema import STRICT
@@ -12,6 +14,8 @@ from optkit.core.schema import STRICT
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from optkit.core.recipe import Task
 
 ONNX, DATASET = frozenset({"onnx"}), frozenset({"dataset"})
 
@@ -96,10 +100,20 @@ class Triton:
     max_queue_ms: float = 1.0
 
 
+def describe(folder: Path, task: Task) -> Interface:
+    if task != "text-classification":
+        raise UsageError(f"{folder.name} has no head for {task}", hint="it can do text-classification")
+    ids = Tensor("input_ids", "int64", ("batch", "sequence"), (0, 99))
+    return Interface(
+        (ids,), (Tensor("logits", "unknown", ("batch", "...")),), {"batch": Dim(), "sequence": Dim(1, 4, 9)}
+    )
+
+
 TABLES = Tables(
     passes={"import": Import, "export": Export, "simplify": Simplify, "quantize": Quantize, "distill": Distill},
     metrics={"accuracy": Accuracy},
     emitters={"triton": Triton},
+    describe=describe,
     targets={
         "onnxruntime-cpu": Target("onnxruntime-cpu", "onnxruntime"),
         "tensorrt": Target("tensorrt", "onnxruntime", timed=False, why_not="no GPU here"),

@@ -13,7 +13,7 @@ from optkit.core.errors import Problem, RecipeError
 from optkit.core.gates import Gate
 from optkit.core.interface import Dim
 from optkit.core.parse import parse_recipe
-from optkit.core.recipe import DataSpec, MeasureSpec, MetricUse, Recipe
+from optkit.core.recipe import DataSpec, InputSpec, MeasureSpec, MetricUse, Recipe
 from optkit.workflow.tables import load_tables
 from tests.core.sample_tables import GOOD, TABLES, Accuracy, Export, Quantize, Simplify, Triton
 
@@ -194,10 +194,10 @@ def test_a_factory_reads_file_and_callable(messages_of: Messages, factory: str) 
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("{}", "recipe.yaml:2:8  model  needs exactly one of factory, onnx and program  (has none)"),
+        ("{}", "recipe.yaml:2:8  model  needs exactly one of factory, onnx, program and huggingface  (has none)"),
         (
             "{onnx: model.onnx, factory: model.py:build}",
-            "recipe.yaml:2:8  model  needs exactly one of factory, onnx and program  (has factory, onnx)",
+            "recipe.yaml:2:8  model  needs exactly one of factory, onnx, program and huggingface  (has factory, onnx)",
         ),
         (
             "{program: model.pt2, inputs: {x: {dtype: int64, shape: [2]}}}",
@@ -211,6 +211,53 @@ def test_a_factory_reads_file_and_callable(messages_of: Messages, factory: str) 
 )
 def test_a_model_comes_from_one_source_and_says_what_it_takes(messages_of: Messages, model: str, message: str) -> None:
     assert message in messages_of(f"name: m\nmodel: {model}\nsteps: [export]\n")
+
+
+HUGGINGFACE = "name: m\nmodel: {huggingface: ., task: text-classification}\nsteps: [export]\n"
+
+
+def test_a_huggingface_folder_says_what_it_takes(parse: Parse) -> None:
+    model = parse(HUGGINGFACE).model
+    assert model.inputs == {"input_ids": InputSpec("int64", ("batch", "sequence"), (0, 99))}
+    assert model.outputs == ("logits",)
+    assert model.dims == {"batch": Dim(), "sequence": Dim(1, 4, 9)}
+
+
+def test_what_the_recipe_says_goes_before_what_its_folder_says(parse: Parse) -> None:
+    inputs = "inputs: {tokens: {dtype: int32, shape: [batch, 7]}}"
+    given = f"text-classification, outputs: [scores], dims: {{batch: {{max: 2}}}}, {inputs}"
+    model = parse(HUGGINGFACE.replace("text-classification", given)).model
+    assert model.inputs == {"tokens": InputSpec("int32", ("batch", 7))}
+    assert model.outputs == ("scores",)
+    assert model.dims == {"batch": Dim(1, 1, 2)}
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("{huggingface: .}", "recipe.yaml:2:8  model.task  is missing  (one of feature-extraction, "),
+        ("{huggingface: gone, task: causal-lm}", "recipe.yaml:2:22  model.huggingface  no such folder: "),
+        (
+            "{huggingface: gone, task: causal-lm, prepare: make it}",
+            "recipe.yaml:2:22  model.huggingface  no such folder: gone  (`make it` makes it)",
+        ),
+        ("{huggingface: ., task: causal-ml}", "(did you mean 'causal-lm'?)"),
+        (
+            "{huggingface: ., task: causal-lm}",
+            "recipe.yaml:2:22  model.huggingface   has no head for causal-lm  (it can do text-classification)",
+        ),
+        (
+            "{huggingface: ., task: text-classification, dims: {seq: {max: 8}}}",
+            "recipe.yaml:2:59  model.dims.seq  no input has this dimension  (one of batch, sequence)",
+        ),
+        ("{huggingface: ., task: text-classification, weights: w.pt}", "2:52  model.weights  does not go with"),
+        ("{huggingface: ., task: text-classification, trust_remote_code: true}", "unknown key"),
+        ("{onnx: model.onnx, task: fill-mask}", "2:27  model.task  only a huggingface model has a task"),
+    ],
+)
+def test_mistakes_about_a_huggingface_folder_have_a_place(messages_of: Messages, model: str, message: str) -> None:
+    found = messages_of(f"name: m\nmodel: {model}\nsteps: [export]\n")
+    assert any(message in each for each in found), found
 
 
 @pytest.mark.parametrize(

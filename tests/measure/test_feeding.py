@@ -165,3 +165,10 @@ def test_made_up_inputs_of_equal_declaration_differ() -> None:
     interface = _interface(Tensor("a", "float32", ("batch", 9)), Tensor("b", "float32", ("batch", 9)))
     made = made_up_inputs(interface, {"batch": 1}, 0)
     assert not np.array_equal(made["a"], made["b"])
+
+
+def test_a_made_up_mask_keeps_something_of_every_sample() -> None:
+    interface = Interface((Tensor("mask", "int64", ("batch", "n"), (0, 1)),), (), {"batch": Dim(), "n": Dim()})
+    mask = made_up_inputs(interface, {"batch": 64, "n": 9}, seed=0)["mask"]
+    assert (mask[:, 0] == 1).all()
+    assert 0 < mask[:, 1:].mean() < 1

@@ -81,9 +81,11 @@ def works(tmp_path: Path) -> Callable[[], Work]:
 def source(tmp_path: Path) -> Callable[..., Path]:
     """Returns (factory, shape or inputs, dims) → a torch artifact with one float input `x` unless inputs are given."""
 
-    def make(factory: str, *inputs: Tensor, outputs: tuple[str, ...] = ("y",), **dims: Dim) -> Path:
+    def make(
+        factory: str, *inputs: Tensor, outputs: tuple[str, ...] = ("y",), name: str = "source", **dims: Dim
+    ) -> Path:
         given = inputs or (Tensor("x", "float32", ("batch", 4)),)
-        return torch_source(tmp_path / "source", Example(factory, given, dims or {"batch": BATCH}, outputs))
+        return torch_source(tmp_path / name, Example(factory, given, dims or {"batch": BATCH}, outputs))
 
     return make
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -10,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import onnx
 import pytest
 
@@ -18,36 +16,19 @@ from optkit.core import interface as interfaces
 from optkit.core.artifact import digest_tree
 from optkit.core.errors import StepFailed
 from optkit.core.interface import Dim, Interface, Tensor
+from optkit.core.passes import Host
 from optkit.graph.clean import SCOPE, SOURCE
-from optkit.measure.feeding import made_up_inputs
 from optkit.passes.capture import example_inputs
 from optkit.passes.export import Export
-from optkit.runtimes import RUNTIMES
+from tests.passes.exports import assert_same, export, operators
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from optkit.core.passes import Work
 
 pytestmark = pytest.mark.heavy
 Source = Callable[..., Path]
-
-
-def export(folder: Path, work: Work) -> Interface:
-    Export().run({"model": folder}, work)
-    return interfaces.read(work.out)
-
-
-def operators(folder: Path) -> list[str]:
-    return [node.op_type for node in onnx.load(folder / "model.onnx").graph.node]
-
-
-def assert_same(folder: Path, out: Path, sizes: dict[str, int], tolerance: float) -> None:
-    interface = interfaces.read(out)
-    inputs = made_up_inputs(interface, sizes, seed=5)
-    expected = RUNTIMES["torch"].open(folder, 1).run(inputs)
-    actual = RUNTIMES["onnxruntime"].open(out, 1).run(inputs)
-    assert list(actual) == [tensor.name for tensor in interface.outputs]
-    for name, array in expected.items():
-        np.testing.assert_allclose(actual[name], array, atol=tolerance)
 
 
 def test_interface_keeps_names_and_learns_shapes(exported: Callable[[str], Path]) -> None:
@@ -78,69 +59,57 @@ def test_recurrent_layer_stays_one_operator_with_a_dynamic_sequence(exported: Ca
     assert interfaces.read(out).outputs[1].shape == ("batch", "seq", 16)
 
 
-def test_lstm_twice_in_one_process_keeps_its_axes(source: Source, works: Callable[[], Work]) -> None:
-    folder = source(
-        "Recurrent", Tensor("x", "float32", ("batch", "seq", 4)), outputs=("logits", "states"),
-        batch=Dim(1, 2, 4), seq=Dim(1, 5, 12),
-    )  # fmt: skip
-    document = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps({**document, "arguments": {"kind": "LSTM"}}))
-    for _ in range(2):
-        work = works()
-        assert export(folder, work).outputs[1].shape == ("batch", "seq", 16)
-        assert_same(folder, work.out, {"batch": 3, "seq": 11}, tolerance=1e-5)
-
-
-def test_branch_on_a_size_is_refused(source: Source, work: Work) -> None:
-    with pytest.raises(StepFailed, match=r"the model branches on batch(.|\n)*model.py:\d+: Python decides"):
-        export(source("BranchOnSize"), work)
-    assert not list(work.out.iterdir())
-
-
-def test_branch_on_a_value_names_the_line(source: Source, work: Work) -> None:
-    lines = (Path(__file__).parent / "user_models.py").read_text().splitlines()
-    line = lines.index("        if x.sum() > 3:") + 1
-    with pytest.raises(StepFailed, match=f"model.py:{line}: the model's control flow depends"):
-        export(source("BranchOnValue"), work)
-
-
-def test_adaptive_pool_over_dynamic_sizes_is_right_or_refused(source: Source, work: Work) -> None:
-    folder = source(
-        "AdaptivePool", Tensor("x", "float32", ("batch", 2, "height", "width")),
-        batch=Dim(1, 2, 3), height=Dim(6, 9, 20), width=Dim(6, 12, 20),
-    )  # fmt: skip
-    with contextlib.suppress(StepFailed):
-        assert export(folder, work).outputs[0].shape[2:] == (3, 3)
-        assert_same(folder, work.out, {"batch": 2, "height": 16, "width": 20}, tolerance=1e-5)
-
-
-def test_padding_to_a_multiple_is_right_where_nothing_is_to_pad(source: Source, work: Work) -> None:
-    folder = source("PadToEight", Tensor("x", "float32", ("batch", "n")), batch=Dim(1, 2, 3), n=Dim(1, 5, 16))
-    export(folder, work)
-    assert_same(folder, work.out, {"batch": 2, "n": 16}, tolerance=0)
-    assert_same(folder, work.out, {"batch": 2, "n": 9}, tolerance=0)
-
-
-def test_two_inputs_of_one_shape_are_not_taken_for_one(source: Source, work: Work) -> None:
-    tensors = (Tensor("x", "float32", ("batch", 4)), Tensor("y", "float32", ("batch", 4)))
-    folder = source("Difference", *tensors, outputs=("z",))
-    export(folder, work)
-    assert_same(folder, work.out, {"batch": 3}, tolerance=1e-6)
-
-
-def test_module_in_training_mode_is_exported_for_inference(source: Source, work: Work) -> None:
-    folder = source("Training")
-    export(folder, work)
-    assert_same(folder, work.out, {"batch": 3}, tolerance=1e-5)
-    assert "Dropout" not in operators(work.out)
-
-
 @pytest.mark.parametrize("factory", ["Swapped", "Variadic"])
 def test_inputs_are_matched_by_name_or_else_by_position(factory: str, source: Source, work: Work) -> None:
     tensors = tuple(Tensor(name, "int64", ("batch", "seq"), (1, 9)) for name in ("ids", "mask"))
     folder = source(factory, *tensors, outputs=("logits", "hidden"), batch=Dim(1, 2, 3), seq=Dim(1, 4, 6))
     assert [tensor.name for tensor in export(folder, work).inputs] == ["ids", "mask"]
     assert_same(folder, work.out, {"batch": 3, "seq": 5}, tolerance=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("factory", "tensor", "message"),
+    [
+        ("Linear", Tensor("x", "int64", ("batch", 4)), r"model.py:\d+ in forward: RuntimeError: .*dtype"),
+        ("Linear", Tensor("x", "float32", ("batch", 3)), r"model.py:\d+ in forward: RuntimeError: .*shapes"),
+        ("Cnn", Tensor("image", "float32", ("batch", 16)), r"model.py:\d+ in forward: RuntimeError: .*conv2d"),
+        ("Linear", Tensor("x", "float32", (4,)), ""),
+    ],
+)
+def test_a_declared_dtype_or_rank_that_does_not_fit_is_shown(
+    factory: str, tensor: Tensor, message: str, source: Source, work: Work
+) -> None:
+    folder = source(factory, tensor)
+    if not message:  # a Linear takes any rank
+        assert export(folder, work).outputs[0].shape == (4,)
+        return
+    with pytest.raises(StepFailed, match=message) as caught:
+        export(folder, work)
+    assert f"{tensor.name} {tensor.dtype}[4, " in caught.value.hint
+
+
+def test_a_factory_that_returns_no_module_is_named(source: Source, work: Work) -> None:
+    with pytest.raises(StepFailed, match=r"model.py:no_module returned function, not a torch.nn.Module"):
+        export(source("no_module"), work)
+
+
+@pytest.mark.parametrize("factory", ["AlwaysDropping", "Counting"])
+def test_a_model_that_answers_differently_each_time_is_refused(factory: str, source: Source, work: Work) -> None:
+    with pytest.raises(StepFailed, match="output 'y' differs from run to run on the same inputs"):
+        export(source(factory), work)
+
+
+def test_sizes_that_the_model_itself_does_not_take_are_reported_before_exporting(source: Source, work: Work) -> None:
+    folder = source("Upsampler", Tensor("x", "float32", ("batch", 3, "n", 8)), batch=Dim(1, 4, 8), n=Dim(1, 8, 8))
+    tiny = source("Square", Tensor("x", "float32", ("batch", "n")), name="square", batch=Dim(1, 4, 8), n=Dim(1, 4, 4))
+    assert export(folder, work).outputs[0].shape[0] == "batch"
+    with pytest.raises(StepFailed, match=r"the reference does not run at batch=1, n=1: model.py:\d+ in forward"):
+        export(tiny, work)
+
+
+def test_nested_and_absent_outputs_are_flattened(source: Source, work: Work) -> None:
+    outputs = export(source("Nested", outputs=("a", "b", "c")), work).outputs
+    assert [tensor.shape for tensor in outputs] == [("batch", 4), ("batch", 1), ("batch", 4)]
 
 
 def test_nan_output_is_reported_before_exporting(source: Source, work: Work) -> None:
@@ -167,6 +136,11 @@ def test_declared_output_shape_is_checked(source: Source, work: Work) -> None:
     (folder / "model.json").write_text(json.dumps(document))
     with pytest.raises(StepFailed, match=r"output y has shape \['batch', 4\], but \['batch', 5\] is declared"):
         export(folder, work)
+
+
+def test_opset_is_decided_before_anything_runs() -> None:
+    assert Export().resolve("tensorrt", Host(frozenset(), "")).opset == 20
+    assert Export(opset=18).resolve("tensorrt", Host(frozenset(), "")).opset == 18
 
 
 def test_opset_is_as_asked(source: Source, work: Work) -> None:

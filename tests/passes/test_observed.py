@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from optkit.core.errors import StepFailed
 from optkit.core.interface import Dim, Interface, Tensor
-from optkit.passes.observed import observe_outputs, shape_conflict
+from optkit.passes.observed import observe_outputs, shape_conflict, with_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +48,28 @@ def test_a_dimension_of_one_size_keeps_its_declared_name() -> None:
     tensors = (Tensor("same", "float32", ("batch", "n")),)
     interface = Interface(INTERFACE.inputs, tensors, {"batch": Dim(4, 4, 4), "n": Dim(2, 4, 9)})
     assert observe_outputs(Shapes(), interface).outputs[0].shape == ("batch", "n")
+
+
+class Padded:
+    """Gives 8 columns at the sizes that are tuned for and smallest, and more at others; takes no 9."""
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        rows, columns = inputs["x"].shape
+        if columns == 9:
+            raise StepFailed("not nine")
+        return {"same": np.zeros((rows, -(-columns // 8) * 8))}
+
+
+@pytest.mark.parametrize(("longest", "axis"), [(30, "same_1"), (12, 8)])
+def test_a_size_that_two_sizes_share_is_not_taken_for_fixed(longest: int, axis: int | str) -> None:
+    interface = Interface(INTERFACE.inputs, (), {"batch": Dim(1, 4, 8), "n": Dim(2, 5, longest)})
+    assert observe_outputs(Padded(), interface).outputs[0].shape == ("batch", axis)
+
+
+def test_another_number_of_axes_is_refused() -> None:
+    first, second = {"y": (1,)}, {"y": (2, 1)}
+    with pytest.raises(StepFailed, match="'y' has another number of axes"):
+        with_shapes(INTERFACE, {"y": "float32"}, [({"n": 1}, first), ({"n": 2}, second)])
 
 
 @pytest.mark.parametrize(

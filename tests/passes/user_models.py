@@ -142,6 +142,12 @@ class PadToEight(nn.Module):
         return nn.functional.pad(x, (0, (-x.shape[1]) % 8))
 
 
+class PadIfNeeded(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        over = x.shape[1] % 8
+        return nn.functional.pad(x, (0, 8 - over)) if over else x
+
+
 class Difference(Linear):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]  # two inputs
         return super().forward(x) - y
@@ -158,6 +164,40 @@ class Training(Linear):
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = nn.functional.dropout(self.norm(super().forward(x)), 0.5, self.training)
         return result
+
+
+class StaysInTraining(Training):
+    """Cannot be put into eval mode in the usual way."""
+
+    def train(self, mode: bool = True) -> "StaysInTraining":  # noqa: FBT001, FBT002, ARG002  # as torch has it
+        return super().train(mode=True)
+
+
+class AlwaysDropping(Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(super().forward(x), 0.5, training=True)
+
+
+class Counting(Linear):
+    calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return super().forward(x) + self.calls
+
+
+class Square(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, 1:4].reshape(x.shape[0], 3, 1)
+
+
+class Nested(Linear):
+    def forward(self, x: Tensor) -> dict[str, object]:  # type: ignore[override]  # on purpose
+        return {"a": super().forward(x), "none": None, "b": [x.sum(1, keepdim=True), (x * 2,)]}
+
+
+def no_module() -> object:
+    return lambda x: x
 
 
 class NotANumber(Linear):

@@ -67,3 +67,16 @@ def test_weights_get_one_name_whatever_the_user_calls_them(tmp_path: Path) -> No
     source = model_source(model(weights="best epoch.pt"), tmp_path)
     assert source.files["weights/best epoch.pt"] == tmp_path / "best epoch.pt"
     assert json.loads(source.documents["model.json"])["weights"] == "weights/best epoch.pt"
+
+
+def test_of_a_huggingface_folder_only_what_makes_the_model_is_taken(tmp_path: Path) -> None:
+    write(tmp_path / "bert", "model.safetensors", "tokenizer.json", "own.py")
+    (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
+    spec = ModelSpec(huggingface="bert", task="fill-mask", inputs={"input_ids": InputSpec("int64", ("batch", 3))})
+    source = model_source(spec, tmp_path)
+    assert sorted(source.files) == ["huggingface/config.json", "huggingface/model.safetensors"]
+    document = json.loads(source.documents["model.json"])
+    assert (document["huggingface"], document["task"]) == ("huggingface", "fill-mask")
+    before = source.digest(digest_file)
+    (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert", "vocab_size": 9}')
+    assert model_source(spec, tmp_path).digest(digest_file) != before

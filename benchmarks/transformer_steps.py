@@ -1,6 +1,6 @@
 """What each change to a transformer's int8 graph gains on a CPU, on `recipes/minilm`: run `make recipes` first.
 
-    python benchmarks/transformers.py
+    python benchmarks/transformer_steps.py
 
 Every session has a process of its own, all are timed in turns, and ratios are to PyTorch eager. The accuracy is that of
 the embedding: its cosine to the float model's on film reviews, and Spearman's correlation on WordSim-353.
