@@ -27,7 +27,7 @@ def observe_outputs(session: Session, interface: Interface) -> Interface:
     size, and any other the name `<output>_<axis>`.
 
     Raises:
-        StepFailed: The model does not run at these sizes.
+        StepFailed: The model does not run at these sizes, or an output has another number of axes at some of them.
     """
     base = interface.sizes("opt")
     reference = session.run(made_up_inputs(interface, base, seed=0))
@@ -37,6 +37,7 @@ def observe_outputs(session: Session, interface: Interface) -> Interface:
         if dim.min != dim.max
     }
     seen = {dim: session.run(made_up_inputs(interface, base | size, seed=0)) for dim, size in changed.items()}
+    _check_ranks(reference, seen)
     declared = {tensor.name: tensor.shape for tensor in interface.outputs}
     outputs = []
     for name, array in reference.items():
@@ -79,6 +80,16 @@ def shape_conflict(declared: Tensor, observed: Tensor) -> str:
     return f"output {declared.name} has shape {list(observed.shape)}, but {list(declared.shape)} is declared"
 
 
+def _check_ranks(reference: Mapping[str, NDArray[Any]], seen: Mapping[str, Mapping[str, NDArray[Any]]]) -> None:
+    for dim, results in seen.items():
+        for name, array in reference.items():
+            if results[name].ndim != array.ndim:
+                raise StepFailed(
+                    f"output '{name}' has shape {array.shape}, and {results[name].shape} at another size of {dim}",
+                    hint=f"fix {dim} at one size: `min`, `opt` and `max` of it in `dims`",
+                )
+
+
 def _axis(
     axis: int,
     shape: Shape,
@@ -87,7 +98,7 @@ def _axis(
     changed: Mapping[str, Mapping[str, int]],
 ) -> Axis | None:
     """Returns the size, the dimension that it follows, or None if it follows no single one."""
-    movers = [dim for dim, other in moved.items() if len(other) != len(shape) or other[axis] != shape[axis]]
+    movers = [dim for dim, other in moved.items() if other[axis] != shape[axis]]
     if not movers:
         return shape[axis]
     dim = movers[0]
@@ -103,6 +114,8 @@ def _named(name: str, axes: Sequence[Axis | None], declared: Sequence[Axis], int
         said = declared[index] if index < len(declared) else None
         if isinstance(said, str) and said in constant and constant[said] == axis:
             shape.append(said)
+        elif axis is None or (isinstance(said, int) and said != axis):  # what it is depends on values
+            shape.append(f"{name}_{index}")
         else:
-            shape.append(f"{name}_{index}" if axis is None else axis)
+            shape.append(axis)
     return tuple(shape)
