@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -142,7 +143,7 @@ def write_clumsy(folder: Path, size: float = 2.3e9) -> None:
 
 
 def _layer(index: int, source: str) -> list[onnx.NodeProto]:
-    steps: tuple[tuple[str, list[str], str, dict[str, int]], ...] = (
+    steps: tuple[tuple[str, list[str], str, dict[str, Any]], ...] = (
         ("Shape", [source], "shape", {}),
         ("Gather", [f"shape{index}", "first"], "rows", {}),
         ("Unsqueeze", [f"rows{index}", "axis"], "row", {}),

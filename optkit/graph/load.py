@@ -13,6 +13,8 @@ from optkit.core.errors import UsageError
 from optkit.graph.bulk import without_collection
 from optkit.graph.external import bind_external, check_inline
 from optkit.graph.operators import check_operators
+from optkit.graph.quiet import quiet
+from optkit.graph.structure import check_names, check_structure, open_negative_axes
 from optkit.graph.walk import initializers
 
 if TYPE_CHECKING:
@@ -26,9 +28,11 @@ def load_model(path: Path) -> ir.Model:
 
     Raises:
         UsageError: Not an ONNX file, truncated, external data outside its folder, missing or too short, weights of
-            another size than declared, or an operator that does not exist.
+            another size than declared, an operator that does not exist, or a graph that does not hold together.
     """
     model = _deserialize(_parse(path), path)
+    open_negative_axes(model)
+    check_structure(model, path)
     check_inline(model, path)
     bind_external(model, path)
     check_operators(model, path)
@@ -77,14 +81,18 @@ def _absent(proto: onnx.ModelProto) -> str:
 def _deserialize(proto: onnx.ModelProto, path: Path) -> ir.Model:
     import onnx_ir as ir
 
+    check_names(proto, path)
     try:
-        return ir.serde.deserialize_model(proto)
+        with quiet():  # it logs what `check_structure` reports
+            return ir.serde.deserialize_model(proto)
     except ir.serde.SerdeError as error:
         cause: BaseException = error
         # onnx_ir's own report of an error may fail in turn: the first one in the context says what is wrong.
         while deeper := cause.__cause__ or cause.__context__:
             cause = deeper
-        raise UsageError(f"{path.name}: the graph is malformed ({_first_line(cause)})") from None
+        raise UsageError(
+            f"{path.name}: the graph is malformed ({_first_line(cause)})", hint="export or download it again"
+        ) from None
 
 
 def _first_line(error: BaseException) -> str:

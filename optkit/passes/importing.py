@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import StepFailed, UsageError
-from optkit.core.interface import MODEL_JSON, Dim, Interface, Tensor
+from optkit.core.interface import MODEL_JSON, Dim, Interface, Tensor, shape_at
 from optkit.graph.clean import clean
 from optkit.graph.describe import apply_interface, describe
 from optkit.graph.load import load_model
 from optkit.graph.save import save_model
 from optkit.graph.session import open_graph
 from optkit.graph.shapes import name_nodes, refresh_shapes
+from optkit.graph.simplify.constants import STANDARD
+from optkit.graph.simplify.randomness import is_training
+from optkit.graph.walk import nodes
 from optkit.measure.feeding import made_up_inputs
 from optkit.passes.observed import observe_outputs, refuse_nan
 from optkit.passes.onnx_step import move_artifact, open_runtime, write_model
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
     from optkit.runtimes import Session
 
 # Tried in turn for axes whose sizes nobody declared: tokens, small images, common images.
+_MOST_ELEMENTS = 1 << 31
+"""Numbers in one input: what made-up inputs may take of the memory."""
 _GUESSES = (Dim(1, 16, 64), Dim(32, 64, 128), Dim(128, 224, 320))
 
 
@@ -41,11 +47,13 @@ def import_onnx(folder: Path, work: Work) -> None:
     said = json.loads((folder / MODEL_JSON).read_text())
     path = folder / said["file"]
     model = load_model(path)
+    _refuse_training(model, path.name)
     clean(model)
     name_nodes(model)
     if any(value.shape is None for value in model.graph.outputs):  # some converters leave them out
         refresh_shapes(model)
     interface = _narrowed(describe(model), said, path.name)
+    _refuse_huge(interface, path.name)
     work.progress(0.3, "opening the model")
     scratch = work.scratch / "imported"
     scratch.mkdir(parents=True, exist_ok=True)
@@ -54,8 +62,28 @@ def import_onnx(folder: Path, work: Work) -> None:
     session = open_runtime("onnxruntime", scratch)
     interface = _with_sizes(session, interface, set(said.get("dims") or ()))
     refuse_nan(session.run(made_up_inputs(interface, interface.sizes("opt"), seed=0)), "ONNX Runtime")
+    apply_interface(model, interface)  # the file may declare sizes of outputs that are not so
     write_model(model, interface, scratch)
     move_artifact(scratch, work.out)
+
+
+def _refuse_training(model: ir.Model, file: str) -> None:
+    for node in nodes(model):
+        if node.domain in STANDARD and node.op_type in {"BatchNormalization", "Dropout"} and is_training(node):
+            raise UsageError(
+                f"{file}: node {node.name or node.outputs[0].name!r} is a {node.op_type} in training mode",
+                hint="call `model.eval()` before the export",
+            )
+
+
+def _refuse_huge(interface: Interface, file: str) -> None:
+    for tensor in interface.inputs:
+        size = math.prod(shape_at(tensor, interface.sizes("min")))
+        if size > _MOST_ELEMENTS:
+            raise UsageError(
+                f"{file}: input {tensor.name} has {size} numbers at its smallest sizes, {list(tensor.shape)}",
+                hint="declare smaller `dims`, or export the file again with dynamic axes",
+            )
 
 
 def _trial(model: ir.Model, interface: Interface, scratch: Path, file: str) -> None:
@@ -63,7 +91,9 @@ def _trial(model: ir.Model, interface: Interface, scratch: Path, file: str) -> N
     try:
         open_graph(save_model(model, scratch), optimize=False)
     except StepFailed as error:
-        raise UsageError(f"{file}: {error.message}") from None
+        raise UsageError(
+            f"{file}: {error.message}", hint="export the model again; `onnx.checker` may say more"
+        ) from None
 
 
 def _with_sizes(session: Session, interface: Interface, declared: set[str]) -> Interface:

@@ -64,8 +64,7 @@ def with_shapes(interface: Interface, dtypes: Mapping[str, str], seen: Sequence[
     outputs = []
     for name, dtype in dtypes.items():
         moved = [(sizes, shapes[name]) for sizes, shapes in seen]
-        if len({len(shape) for _, shape in moved}) > 1:
-            raise StepFailed(f"output '{name}' has another number of axes at other sizes, which a graph cannot hold")
+        _check_rank(name, moved)
         axes = [_axis([(sizes, shape[axis]) for sizes, shape in moved]) for axis in range(len(moved[0][1]))]
         outputs.append(Tensor(name, dtype, _named(name, axes, declared.get(name, ()), interface)))
     return replace(interface, outputs=tuple(outputs))
@@ -117,6 +116,17 @@ def shape_conflict(declared: Tensor, observed: Tensor) -> str:
     return f"output {declared.name} has shape {list(observed.shape)}, but {list(declared.shape)} is declared"
 
 
+def _check_rank(output: str, moved: Sequence[tuple[Mapping[str, int], Shape]]) -> None:
+    base, first = moved[0]
+    for sizes, shape in moved[1:]:
+        if len(shape) != len(first):
+            dim = next(name for name, size in sizes.items() if size != base[name])
+            raise StepFailed(
+                f"output '{output}' has shape {first}, and {shape} at another size of {dim}",
+                hint=f"fix {dim} at one size: `min`, `opt` and `max` of it in `dims`",
+            )
+
+
 def _alone(interface: Interface, base: Mapping[str, int]) -> Iterator[tuple[dict[str, int], bool]]:
     """Yields sizes with one dimension changed, and whether the model must take them."""
     for name, dim in interface.dims.items():
@@ -147,6 +157,8 @@ def _named(name: str, axes: Sequence[Axis | None], declared: Sequence[Axis], int
         said = declared[index] if index < len(declared) else None
         if isinstance(said, str) and said in constant and constant[said] == axis:
             shape.append(said)
+        elif axis is None or (isinstance(said, int) and said != axis):  # what it is depends on values
+            shape.append(f"{name}_{index}")
         else:
-            shape.append(f"{name}_{index}" if axis is None else axis)
+            shape.append(axis)
     return tuple(shape)

@@ -4,15 +4,18 @@ import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 from safetensors.torch import save_file
 
 from tests.cli.project import Project, onnx_model, weights
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.cli.command import Optkit
     from tests.cli.outcome import Attempt
 
@@ -156,6 +159,22 @@ def escaping(location: str) -> onnx.ModelProto:
     return model
 
 
+def train(graph: onnx.GraphProto) -> None:
+    """Puts a Dropout that drops between the layers."""
+    ratio, mode = np.array(0.5, np.float32), np.ones((), bool)
+    graph.node[1].op_type = "Dropout"
+    graph.node[1].input.extend(["ratio", "mode"])
+    graph.initializer.extend([numpy_helper.from_array(ratio, "ratio"), numpy_helper.from_array(mode, "mode")])
+
+
+def changed(change: Callable[[onnx.GraphProto], object]) -> bytes:
+    """Returns the model's file after a change to its graph."""
+    model = onnx_model()
+    change(model.graph)
+    content: bytes = model.SerializeToString()
+    return content
+
+
 ONNX_FILES = {
     "empty": (b"", "model.onnx: not an ONNX file, or truncated"),
     "noise": (b"\xff" * 100, "model.onnx: not an ONNX file, or truncated"),
@@ -166,6 +185,18 @@ ONNX_FILES = {
     ),
     "absolute": (escaping("/etc/passwd").SerializeToString(), "lies at '/etc/passwd', outside the model's folder"),
     "absent data": (escaping("weights.bin").SerializeToString(), "is missing: no file 'weights.bin'"),
+    "cycle": (changed(lambda graph: graph.node[0].input.__setitem__(0, "b")), "the graph has a cycle"),
+    "undefined": (changed(lambda graph: graph.node[1].input.__setitem__(0, "c")), "reads 'c', which nothing computes"),
+    "weight twice": (changed(lambda graph: graph.initializer.append(graph.initializer[0])), "two weights are called"),
+    "weight of another size": (
+        changed(lambda graph: graph.initializer[0].dims.append(2)),
+        "tensor first_weight declares shape [16, 8, 2] but holds other data",
+    ),
+    "training mode": (changed(train), "node 'between' is a Dropout in training mode"),
+    "dtype that does not fit": (
+        changed(lambda graph: setattr(graph.input[0].type.tensor_type, "elem_type", TensorProto.INT64)),
+        "ONNX Runtime refuses the graph: ",
+    ),
     "unknown operator": (
         onnx_model(op_type="Relo").SerializeToString(),
         "node 'between' uses the operator Relo, which is not in operator set 18",

@@ -118,7 +118,7 @@ def test_graph_that_onnxruntime_refuses_is_reported_without_paths(
     imported: Callable[..., Path], tmp_path: Path
 ) -> None:
     proto = third_party()
-    proto.graph.node[1].input[0] = "nowhere"
+    proto.graph.node[1].attribute.append(helper.make_attribute("nowhere", 1))
     with pytest.raises(UsageError, match=r"net\.onnx: ONNX Runtime refuses the graph: .*nowhere") as caught:
         imported(proto)
     assert str(tmp_path) not in str(caught.value)
@@ -145,3 +145,60 @@ def test_external_weights_are_gathered(tmp_path: Path, work: Work) -> None:
     (folder / "model.json").write_text('{"file": "net.onnx"}')
     ImportOnnx().run({"model": folder}, work)
     assert sorted(file.name for file in work.out.iterdir()) == ["model.json", "model.onnx"]
+
+
+def other(body: str, x: str = "[N, 4]", y: str = "[N, 4]", opset: int = 20, **weights: np.ndarray) -> onnx.ModelProto:
+    """A graph in ONNX's text form, from x to y."""
+    text = f'<ir_version: 8, opset_import: ["" : {opset}]> net (float{x} x) => (float{y} y) {{ {body} }}'
+    proto = onnx.parser.parse_model(text)
+    proto.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in weights.items())
+    return proto
+
+
+ONES, HALF, YES = np.ones(4, np.float32), np.array(0.5, np.float32), np.ones((), bool)
+TRAINING = {
+    "dropout": (
+        other("[d] y, m = Dropout(x, half, yes)", half=HALF, yes=YES),
+        "node 'd' is a Dropout in training mode",
+    ),
+    "normalisation": (
+        other("[n] y, a, b = BatchNormalization<training_mode = 1>(x, s, t, t, s)", s=ONES, t=ONES),
+        "node 'n' is a BatchNormalization in training mode",
+    ),
+    "normalisation of old": (
+        other("y, a, b, c, d = BatchNormalization(x, s, t, t, s)", opset=9, s=ONES, t=ONES),
+        "a BatchNormalization in training mode",
+    ),
+}
+
+
+@pytest.mark.parametrize(("proto", "said"), TRAINING.values(), ids=TRAINING)
+def test_training_mode_is_refused(proto: onnx.ModelProto, said: str, imported: Callable[..., Path]) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        imported(proto)
+    assert "model.eval()" in caught.value.hint
+
+
+def test_shapes_that_outputs_do_not_have_are_put_right(imported: Callable[..., Path]) -> None:
+    assert interfaces.read(imported(other("y = Relu(x)", y="[N]"))).outputs[0].shape == ("batch", 4)
+
+
+def test_a_size_that_depends_on_values_stays_open(imported: Callable[..., Path]) -> None:
+    proto = other("p = Greater(x, zero) y = Compress(x, p)", x="[40]", y="[7]", zero=np.zeros((), np.float32))
+    assert interfaces.read(imported(proto)).outputs[0].shape == ("y_0",)
+
+
+def test_a_rank_that_depends_on_sizes_is_refused(imported: Callable[..., Path]) -> None:
+    proto = other("y = Squeeze(x)", y="[M]")
+    with pytest.raises(UsageError, match=r"output 'y' has shape \(8, 4\), and \(4,\) at another size of batch"):
+        imported(proto)
+
+
+def test_inputs_that_no_memory_holds_are_refused(imported: Callable[..., Path]) -> None:
+    with pytest.raises(UsageError, match="input x has 1099511627776 numbers at its smallest sizes"):
+        imported(other("y = Relu(x)", x=f"[N, {1 << 40}]", y=f"[N, {1 << 40}]"))
+
+
+@pytest.mark.parametrize("opset", [7, 24])
+def test_old_and_new_operator_sets_work(opset: int, imported: Callable[..., Path]) -> None:
+    assert interfaces.read(imported(other("a = Relu(x) y = Dropout(a)", opset=opset))).outputs[0].shape == ("batch", 4)

@@ -25,8 +25,8 @@ def is_random(node: ir.Node) -> bool:
 
 def is_training(node: ir.Node) -> bool:
     """Returns whether a Dropout or BatchNormalization may compute as in training."""
-    if node.op_type == "BatchNormalization":
-        return node.attributes.get_int("training_mode", 0) == 1 or node.attributes.get_int("is_test", 1) == 0
+    if node.op_type == "BatchNormalization":  # before operator set 14, further outputs meant training
+        return node.attributes.get_int("training_mode", 0) == 1 or sum(bool(value.name) for value in node.outputs) > 1
     if node.attributes.get_int("is_test", 1) == 0:
         return True
     if len(node.inputs) <= _MODE or node.inputs[_MODE] is None:
