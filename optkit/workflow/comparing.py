@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from optkit.core import interface
 from optkit.core.errors import UsageError
+from optkit.core.events import Note
 from optkit.workflow.feeds import SEED, feed
 from optkit.workflow.inspecting import inspect
 from optkit.workflow.models import new_execution, open_model
@@ -141,6 +142,8 @@ def compare_per_layer(
     given = yield from feed(_shared(before, after), data, execution)
     found = layer_comparison(before.folder, after.folder, given, threshold_db)
     check_comparable(found, str(first), str(second))
+    if data is None and found.first_bad is not None:
+        yield Note("the inputs are made up, and calibration may never have seen such: --data gives real ones")
     return found
 
 

@@ -360,6 +360,8 @@ def test_compare_per_layer(optkit: Optkit, project: Project, onnx_run: Run) -> N
     shown = optkit("compare", *models, *on).out
     assert shown.splitlines()[1].split()[:3] == ["tensor", "made", "by"]
     assert shown.endswith("no tensor is below 20 dB\n")
+    made_up = optkit("compare", *models, "--per-layer", "--sqnr", "90").err
+    assert "the inputs are made up" in made_up
     strict = optkit("compare", *models, *on, "--sqnr", "90").out
     assert "error enters at node " in strict.splitlines()[-1]
 
