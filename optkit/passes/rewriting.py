@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from optkit.core.errors import OptkitError, StepFailed
 from optkit.graph.walk import operator_count
 from optkit.measure.parity import check_parity
-from optkit.passes.onnx_step import move_artifact, open_runtime, parity_note, read_model, write_model
+from optkit.measure.recorded import record
+from optkit.passes.onnx_step import emptied, move_artifact, open_runtime, parity_note, read_model, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +47,9 @@ def _candidate(folder: Path, work: Work, out: Path, rewrite: Rewrite, tolerance:
     if after > before:
         raise StepFailed(f"it would have {after} nodes instead of {before}")
     write_model(rewritten, interface, out)
+    del model, rewritten
     work.progress(0.6, "comparing with the graph before")
-    sessions = open_runtime("onnxruntime", folder), open_runtime("onnxruntime", out)
-    return {"nodes": [before, after], "parity": parity_note(check_parity(*sessions, interface, tolerance))}
+    # One session at a time: each holds a copy of the weights.
+    reference = record(open_runtime("onnxruntime", folder), interface, emptied(work.scratch / "reference"))
+    report = check_parity(reference, open_runtime("onnxruntime", out), interface, tolerance)
+    return {"nodes": [before, after], "parity": parity_note(report)}
