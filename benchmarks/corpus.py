@@ -28,7 +28,7 @@ from optkit.core.passes import Work
 from optkit.graph.load import load_model
 from optkit.graph.simplify.randomness import is_random
 from optkit.graph.walk import nodes, operator_count
-from optkit.measure.parity import compare_outputs, parity_inputs
+from optkit.measure.parity import compare_outputs, feeds
 from optkit.passes.fuse import Fuse
 from optkit.passes.import_onnx import ImportOnnx
 from optkit.passes.simplify import Simplify
@@ -102,7 +102,7 @@ def _judge(case: Case, tools: tuple[Any, ...], folder: Path) -> Outcome:
 
 def _made_up(original: Any, out: Path) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401  # onnxruntime ships no types
     """Yields made-up inputs and the original's answers, at those sizes that it takes."""
-    for feed in parity_inputs(interfaces.read(out)):
+    for feed in (each.inputs for each in feeds(interfaces.read(out))):
         with contextlib.suppress(Exception):
             yield feed, original.run(None, _fed(original, feed))
 

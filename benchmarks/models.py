@@ -156,7 +156,7 @@ def _layer(index: int, source: str) -> list[onnx.NodeProto]:
         ("Relu", [f"same{index}"], "r", {}),
     )
     return [
-        helper.make_node(kind, inputs, [f"{name}{index}"], f"{name}_{index}", **attributes)  # type: ignore[arg-type]  # they are the operator's
+        helper.make_node(kind, inputs, [f"{name}{index}"], f"{name}_{index}", **attributes)
         for kind, inputs, name, attributes in steps
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import gc
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from optkit.measure.parity import check_parity
 from optkit.measure.recorded import record
 from optkit.passes.capture import STRATEGIES, Job, Unfit, capture_program, strategies
 from optkit.passes.observed import refuse_nan, refuse_random, shape_conflict, with_shapes
-from optkit.passes.onnx_step import move_artifact, open_runtime, parity_note, write_model
+from optkit.passes.onnx_step import emptied, move_artifact, open_runtime, parity_note, write_model
 from optkit.runtimes.torch_model import PROGRAM_FILE, code_folder, load_module, load_program
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def export(folder: Path, opset: int, tolerance: float, work: Work) -> None:
     reasons: list[str] = []
     for name, capture in _attempts(folder, interface, opset):
         work.progress(0.1 + 0.2 * len(reasons), f"exporting with {name}")
-        scratch = _emptied(work.scratch / f"attempt{len(reasons)}")
+        scratch = emptied(work.scratch / f"attempt{len(reasons)}")
         try:
             report = _accept(capture(scratch), folder, interface, reference, tolerance, scratch / "accepted")
         except Unfit as error:
@@ -73,7 +73,7 @@ def _reference(folder: Path, scratch: Path) -> tuple[Recorded, Interface]:
     refuse_nan(results, "PyTorch")
     refuse_random(results, session.run(inputs))
     interface = with_outputs(interface, results)
-    reference = record(session, interface, _emptied(scratch / "reference"))
+    reference = record(session, interface, emptied(scratch / "reference"))
     true = with_shapes(interface, {name: array.dtype.name for name, array in results.items()}, reference.seen)
     _check_declared(interface, true)
     return reference, true
@@ -120,7 +120,9 @@ def _accept(  # noqa: PLR0913, PLR0917  # a graph, what it is compared with, and
     _check_axes(model, interface)
     with _as_unfit():
         write_model(model, interface, out)
-        del model  # its weights must not stay in memory beside those of the session
+        # The module that was captured must not stay in memory beside the session: cycles hold it.
+        del model
+        gc.collect()
         return check_parity(reference, open_runtime("onnxruntime", out), interface, tolerance)
 
 
@@ -137,12 +139,6 @@ def _check_declared(interface: Interface, true: Interface) -> None:
         conflict = shape_conflict(declared, observed)
         if conflict:
             raise StepFailed(conflict, hint="correct `outputs` in the recipe, or the model")
-
-
-def _emptied(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
 
 
 @contextmanager

@@ -58,6 +58,13 @@ def move_artifact(source: Path, destination: Path) -> None:
         shutil.move(file, destination / file.name)
 
 
+def emptied(folder: Path) -> Path:
+    """Returns `folder`, made anew: what an earlier attempt left there is gone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
 def open_runtime(name: str, folder: Path) -> Session:
     """Opens an artifact with all cores: what is checked here is never timed."""
     return RUNTIMES[name].open(folder, os.cpu_count() or 1)

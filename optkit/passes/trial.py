@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from optkit.graph.session import open_graph
 from optkit.graph.walk import operator_count
 from optkit.measure.parity import check_parity
 from optkit.measure.recorded import record
-from optkit.passes.onnx_step import open_runtime, parity_note, write_model
+from optkit.passes.onnx_step import emptied, open_runtime, parity_note, write_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,9 +56,7 @@ class Trial:
 
     @cached_property
     def _reference(self) -> Session:
-        shutil.rmtree(self._answers, ignore_errors=True)  # of a step that was killed
-        self._answers.mkdir(parents=True)
-        return record(_open(self._folder), self._interface, self._answers)
+        return record(_open(self._folder), self._interface, emptied(self._answers))
 
 
 def _is_large(folder: Path) -> bool:

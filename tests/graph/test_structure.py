@@ -114,4 +114,4 @@ def test_what_looks_odd_and_is_right_is_taken(text: str, operators: list[str], t
 def test_a_negative_axis_is_dynamic(tmp_path: Path) -> None:
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [-1, 2]) for name in "xy"]
     model = load_model(written(tmp_path, relu(inputs=ends[:1], outputs=ends[1:])))
-    assert inspect_graph(model).interface.inputs[0].shape == ("batch", 2)
+    assert inspect_graph(model).inputs[0].shape == ("batch", 2)

@@ -68,7 +68,7 @@ def test_a_size_that_two_sizes_share_is_not_taken_for_fixed(longest: int, axis: 
 
 def test_another_number_of_axes_is_refused() -> None:
     first, second = {"y": (1,)}, {"y": (2, 1)}
-    with pytest.raises(StepFailed, match="output 'y' has shape .* at another size of"):
+    with pytest.raises(StepFailed, match=r"output 'y' has shape .* at another size of"):
         with_shapes(INTERFACE, {"y": "float32"}, [({"n": 1}, first), ({"n": 2}, second)])
 
 
