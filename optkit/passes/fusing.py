@@ -10,7 +10,7 @@ from optkit.core import interface as interfaces
 from optkit.graph.fuse.pipeline import Fusions, fuse_blocks, fuse_for_ort, fuse_general
 from optkit.graph.walk import operator_count
 from optkit.passes.onnx_step import move_artifact, read_model, write_model
-from optkit.passes.timing import time_against
+from optkit.passes.timing import SECONDS, SLOWER, time_against
 from optkit.passes.trial import Trial, reason_of
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     Stage = Callable[[ir.Model], tuple[ir.Model, Fusions]]
 
-_SECONDS = 2.0
 _NEWEST_OPSET, _NEWEST_OPSET_OF_ORT = 20, 23
 """Operator set that the target's readers take."""
 
@@ -86,11 +85,11 @@ class Fuser:
         if not changed:
             return {}
         speedups = time_against(
-            self.folder, changed, interfaces.read(self.folder), _SECONDS,
+            self.folder, changed, interfaces.read(self.folder), SECONDS,
             lambda fraction, text: self.work.progress(0.6 + 0.35 * fraction, text),
         )  # fmt: skip
         while self.kept and _is_slower(self.kept[-1].name, speedups):
-            self.left_out[self.kept.pop().name] = "it slows the graph"
+            self.left_out[self.kept.pop().name] = SLOWER
         return speedups
 
 

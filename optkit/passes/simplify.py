@@ -30,6 +30,8 @@ class Simplify(Pass):
     """Constants larger than this are computed at run time rather than stored, unless they replace others as large."""
     tools: tuple[Literal["onnxsim", "onnxslim"], ...] | None = None
     """Simplifiers of others that go on after optkit's own rewrites; by default those that are installed."""
+    timed: bool = False
+    """Whether the simpler graph is given up if ONNX Runtime takes longer for it on this machine."""
     tolerance: float = 1e-3
     """Largest change, relative to the largest value of an output, that is rounding."""
 
@@ -38,13 +40,17 @@ class Simplify(Pass):
         del target, host
         return replace(self, tools=self._installed() if self.tools is None else self.tools)
 
+    def is_device_bound(self) -> bool:
+        """What is decided by timing holds for this machine class."""
+        return self.timed
+
     def run(self, inputs: Mapping[str, Path], work: Work) -> None:
         """Writes the simpler graph, or the same one if it would have more nodes or compute something else."""
         from optkit.passes.simplifying import simplify
 
         work.progress(0.1, "simplifying")
         tools = self._installed() if self.tools is None else self.tools
-        simplify(inputs["model"], work, self.fold_limit_bytes, tools, self.tolerance)
+        simplify(replace(self, tools=tools), inputs["model"], work)
 
     def _installed(self) -> tuple[Literal["onnxsim", "onnxslim"], ...]:
         return tuple(tool for tool in _TOOLS if installed_version(tool) != "absent")

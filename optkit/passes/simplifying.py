@@ -12,6 +12,7 @@ from optkit.graph.simplify.pipeline import Removal, RewriteBroke, prepare, simpl
 from optkit.graph.simplify.third_party import run_tool
 from optkit.graph.walk import operator_count
 from optkit.passes.onnx_step import move_artifact, read_model, write_model
+from optkit.passes.timing import SECONDS, SLOWER, time_against
 from optkit.passes.trial import Trial, reason_of
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from optkit.core.passes import Work
+    from optkit.passes.simplify import Simplify
+
+_SIMPLER = "the simpler graph"
 
 
 @dataclass(slots=True)
@@ -98,19 +102,23 @@ class Simplifier:
         self.removed += [(each.rewrite, each.nodes, each.weights) for each in removals]
 
 
-def simplify(folder: Path, work: Work, limit: int, tools: Sequence[str], tolerance: float) -> None:
-    """Writes the simplest graph that was found to `work.out`; `work.notes` tell what removed how much, and why not."""
-    model, _ = read_model(folder)
+def simplify(do: Simplify, folder: Path, work: Work) -> None:
+    """Does what `Simplify.run` promises; `work.notes` tell what removed how much, and what was left out and why."""
+    model, interface = read_model(folder)
     listed = operator_count(model)
     prepare(model)
     before = operator_count(model)
-    found = Simplifier(
-        folder, work.scratch, limit, Trial(folder, work.scratch / "answers", tolerance, max(before, listed)), before
-    )
+    trial = Trial(folder, work.scratch / "answers", do.tolerance, max(before, listed))
+    found = Simplifier(folder, work.scratch, do.fold_limit_bytes, trial, before)
     found.own_rewrites()
-    for number, tool in enumerate(tools):
+    for number, tool in enumerate(do.tools or ()):
         work.progress(0.4 + 0.2 * number, f"trying {tool}")
         found.tool(tool)
+    if do.timed and found.best is not None:
+        work.progress(0.85, "timing")
+        speedup = time_against(folder, {_SIMPLER: found.best}, interface, SECONDS, work.progress)[_SIMPLER]
+        if speedup.interval[1] < 1:
+            found.best, found.nodes, found.left_out[_SIMPLER] = None, before, SLOWER
     work.notes["simplify"] = {
         "applied": found.best is not None,
         "nodes": [before, found.nodes],

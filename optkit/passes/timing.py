@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from optkit.core.interface import Interface
     from optkit.measure.latency_report import Speedup
 
+SECONDS = 2.0
+"""Enough to see whether a rewrite slows a graph."""
+SLOWER = "it slows the graph"
 _THREADS = 2
 """As many as sessions have by default when they are measured."""
 _PRECISION = 0.02

@@ -33,6 +33,8 @@ def choices(step: str, notes: Mapping[str, Any]) -> Iterator[str]:
         yield f"{step}: {_method(notes['auto'])}"
     if "budget" in notes:
         yield f"{step}: {_budget(notes['budget'])}"
+    for stage, why in notes.get("fuse", {}).get("left_out", {}).items():
+        yield f"{step}: {stage} left out: {why}"
 
 
 def _method(auto: Mapping[str, Any]) -> str:

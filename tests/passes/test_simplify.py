@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from optkit.core import interface as interfaces
+from optkit.core.artifact import digest_tree
 from optkit.core.interface import Dim, Interface, Tensor
 from optkit.graph.load import load_model
 from optkit.graph.save import save_model
@@ -17,6 +18,7 @@ from optkit.graph.simplify import pipeline
 from optkit.graph.simplify.pipeline import Removal, prepare
 from optkit.graph.walk import operator_count
 from optkit.measure.feeding import made_up_inputs
+from optkit.measure.latency_report import Speedup
 from optkit.passes import simplifying, trial
 from optkit.passes.simplify import Simplify
 from optkit.runtimes import RUNTIMES
@@ -193,3 +195,18 @@ def test_real_models_never_get_more_nodes(name: str, exported: Callable[[str], P
     before, after = (operator_count(load_model(path / "model.onnx")) for path in (folder, work.out))
     assert after <= before
     assert interfaces.read(work.out) == interfaces.read(folder)
+
+
+def test_a_simpler_graph_that_is_slower_is_given_up(
+    tmp_path: Path, works: Callable[[], Work], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = clumsy(tmp_path / "model")
+    slower, faster = Speedup(0.5, (0.4, 0.6)), Speedup(1.0, (0.9, 1.1))
+    for speedup, is_kept in ((slower, False), (faster, True)):
+        monkeypatch.setattr(simplifying, "time_against", lambda *_, speedup=speedup: {"the simpler graph": speedup})
+        work = works()
+        do = Simplify(tools=(), timed=True)
+        do.run({"model": folder}, work)
+        assert do.is_device_bound()
+        assert work.notes["simplify"]["applied"] == is_kept
+        assert (digest_tree(work.out) == digest_tree(folder)) != is_kept
