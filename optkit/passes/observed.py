@@ -43,7 +43,9 @@ def observe_outputs(session: Session, interface: Interface) -> Interface:
         except OptkitError:
             if required:
                 raise
-    return with_shapes(interface, {name: array.dtype.name for name, array in first.items()}, seen)
+    found = with_shapes(interface, {name: array.dtype.name for name, array in first.items()}, seen)
+    declared = {tensor.name: tensor.shape for tensor in interface.outputs}
+    return replace(found, outputs=tuple(_without_doubts(each, declared.get(each.name, ())) for each in found.outputs))
 
 
 def with_shapes(interface: Interface, dtypes: Mapping[str, str], seen: Sequence[Seen]) -> Interface:
@@ -116,6 +118,15 @@ def shape_conflict(declared: Tensor, observed: Tensor) -> str:
     return f"output {declared.name} has shape {list(observed.shape)}, but {list(declared.shape)} is declared"
 
 
+def _without_doubts(seen: Tensor, declared: Sequence[Axis]) -> Tensor:
+    """Returns the output with a name for each size that is not the declared one: it depends on values."""
+    shape = list(seen.shape)
+    for index, (size, said) in enumerate(zip(seen.shape, declared, strict=False)):
+        if isinstance(size, int) and isinstance(said, int) and size != said:
+            shape[index] = f"{seen.name}_{index}"
+    return replace(seen, shape=tuple(shape))
+
+
 def _check_rank(output: str, moved: Sequence[tuple[Mapping[str, int], Shape]]) -> None:
     base, first = moved[0]
     for sizes, shape in moved[1:]:
@@ -157,8 +168,6 @@ def _named(name: str, axes: Sequence[Axis | None], declared: Sequence[Axis], int
         said = declared[index] if index < len(declared) else None
         if isinstance(said, str) and said in constant and constant[said] == axis:
             shape.append(said)
-        elif axis is None or (isinstance(said, int) and said != axis):  # what it is depends on values
-            shape.append(f"{name}_{index}")
         else:
-            shape.append(axis)
+            shape.append(f"{name}_{index}" if axis is None else axis)
     return tuple(shape)

@@ -13,7 +13,7 @@ from optkit.core.interface import Dim, Interface, Tensor
 from optkit.core.keys import Environment, key_parts
 from optkit.core.passes import Host, Work
 from optkit.core.recipe import Step
-from optkit.passes import deciding
+from optkit.passes import deciding, timing
 from optkit.passes.quantize import Budget, Quantize
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _little_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deciding, "_LEAST_SECONDS", 0.5)
-    monkeypatch.setattr(deciding, "_PRECISION", 0.5)
+    monkeypatch.setattr(timing, "_PRECISION", 0.5)
 
 
 AVX2 = Host(frozenset({"avx2"}), "this machine")
