@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import ROOT, write
+from harness import RESULTS, ROOT, environment, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,17 +62,18 @@ WORKS = (
 
 
 def compare(works: Sequence[Work], name: str) -> None:
-    """Measures the works that are named on the command line by number, or all; writes `results/NAME.json`."""
+    """Measures the works that are named on the command line by number, or all; keeps them in `results/NAME.json`."""
     chosen = [works[int(number)] for number in sys.argv[1:]] or works
-    rows = {}
+    file = RESULTS / f"{name}.json"
+    rows: dict[str, Any] = json.loads(file.read_text())["works"] if file.exists() else {}
     for work in chosen:
         print(work.title)
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
             for part in work.model:
                 subprocess.run([sys.executable, HERE / "models.py", part, folder], check=True, capture_output=True)
-            rows[work.title] = measure(work, folder)
-    write(name, {"works": rows})
+            rows[work.title] = {**measure(work, folder), "commit": environment()["commit"]}
+        write(name, {"works": rows})
 
 
 def measure(work: Work, folder: Path) -> dict[str, object]:
