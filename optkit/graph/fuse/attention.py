@@ -161,9 +161,12 @@ def _matched(softmax: ir.Node) -> Attention:
         raise Unmatched("its values are constant")
     queries, (keys, before_transpose), values = _heads(query), _key(transposed), _heads(value)
     parts = (queries, keys, values)
-    count = next((each.count for each in parts if each.count), None)
-    if count is None or any(each.size is None for each in parts):
+    counts = {each.count for each in parts if each.count is not None}
+    if not counts or any(each.size is None for each in parts):
         raise Unmatched("the number or the size of its heads is not known before it runs")
+    if len(counts) > 1:
+        raise Unmatched("its queries have more heads than its keys or values")
+    (count,) = counts
     scale *= of_query * of_key * before_transpose
     result = context.outputs[0]
     return Attention(softmax, queries, keys, values, count, scale, masks, guarded, result, _join(result))

@@ -32,7 +32,7 @@ HEAD = (
     " float[s, t] plain, bool[b, 1, 1, t] keep) => (float[b, s, 32] y)"
 )
 NUMBERS = (
-    "int64[4] heads = {0, 0, 4, 8}, int64[3] joined = {0, 0, 32}, float scale = {0.25}, float root = {0.5}, float four = {4},"
+    "int64[4] heads = {0, 0, 4, 8}, int64[4] one = {0, -1, 1, 8}, int64[3] joined = {0, 0, 32}, float scale = {0.25}, float root = {0.5}, float four = {4},"
     "float zero = {0}, float never = {-3.4028235e38}, float infinite = {-inf}, float little = {-5}"
 )
 
@@ -130,6 +130,11 @@ def test_layers_share_their_mask(parse: Callable[..., ir.Model]) -> None:
 MISSES = {
     "not replaced by one large negative number": replace(PLAIN, scores=after("z = Where (keep, m, little)")),
     "its masks are multiplied": replace(PLAIN, scores="a = MatMul (qh, kt) m = Add (a, rows) z = Mul (m, scale)"),
+    "more heads than its keys": replace(
+        PLAIN,
+        key="k4 = Reshape (cols, one) kt = Transpose <perm = [0, 2, 3, 1]> (k4)",
+        value="v4 = Reshape (v, heads) vh = Transpose <perm = [0, 2, 1, 3]> (v4)",
+    ),
     "not over the last axis": replace(PLAIN, weights="p = Softmax <axis = 1> (z)"),
     "not transposed in their last two axes": replace(
         Spelling(), key="k4 = Reshape (k, heads) kt = Transpose <perm = [0, 2, 1, 3]> (k4)",
