@@ -14,6 +14,7 @@ from optkit.graph.inspect import inspect_graph
 from optkit.graph.load import load_model
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 EVERY = 9
@@ -31,15 +32,21 @@ def cases() -> list[Any]:
     return [case for index, case in enumerate(found) if index % EVERY == 0 or any(word in case.name for word in bodies)]
 
 
+def loaded(cases: list[Any], folder: Path) -> Iterator[tuple[Any, ir.Model]]:
+    """Yields the cases that are not refused, and their graphs."""
+    for case in cases:
+        (folder / "model.onnx").write_bytes(case.model.SerializeToString())
+        try:
+            model = load_model(folder / "model.onnx")
+        except UsageError:
+            continue
+        yield case, model
+
+
 @pytest.mark.heavy
 def test_every_case_that_loads_is_inspected(cases: list[Any], tmp_path: Path) -> None:
     inspected = 0
-    for case in cases:
-        (tmp_path / "model.onnx").write_bytes(case.model.SerializeToString())
-        try:
-            model = load_model(tmp_path / "model.onnx")
-        except UsageError:
-            continue
+    for case, model in loaded(cases, tmp_path):
         found = inspect_graph(model)
         assert found.nodes == sum(1 for _ in model.graph.all_nodes()) + sum(
             sum(1 for _ in function.all_nodes()) for function in model.functions.values()
@@ -52,12 +59,7 @@ def test_every_case_that_loads_is_inspected(cases: list[Any], tmp_path: Path) ->
 def test_sizes_are_those_of_the_expected_outputs(cases: list[Any], tmp_path: Path) -> None:
     """Where all inputs have fixed sizes, an inferred output is as large as the one that the case expects."""
     compared = 0
-    for case in cases:
-        (tmp_path / "model.onnx").write_bytes(case.model.SerializeToString())
-        try:
-            model = load_model(tmp_path / "model.onnx")
-        except UsageError:
-            continue
+    for case, model in loaded(cases, tmp_path):
         sizes = inspect_graph(model).cost.activations
         expected = case.data_sets[0][1] if case.data_sets else []
         for value, array in zip(model.graph.outputs, expected, strict=False):

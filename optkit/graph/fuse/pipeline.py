@@ -81,7 +81,7 @@ def fuse_for_ort(model: ir.Model) -> Fusions:
     """Fuses attention into ONNX Runtime's operator, in place, and keeps ONNX Runtime from a fusion that is slower."""
     _tidy(model)
     written, missed = fuse_attention(model)
-    _sort(model)
+    name_nodes(model)
     part_residual_sums(model)
     return Fusions({"MultiHeadAttention": written} if written else {}, tuple(missed))
 
