@@ -20,7 +20,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt Makefile
 
 # What only tests and further recipes need.
 $(VENV)/.complete: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[huggingface,inc,openvino,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[huggingface,inc,metrics,openvino,rtx,dev]'
 	@touch $@
 
 # The server's Python backend is linked against libpython, which a bare machine may lack.
