@@ -117,6 +117,7 @@ def run(
             progress = next(measurement)
         except StopIteration as stop:
             report: LatencyReport = stop.value
+            report.raise_failure()
             yield StepProgress(STEP, 1.0, "done")
             return report
         yield StepProgress(STEP, progress.fraction, progress.text.strip())
