@@ -141,6 +141,7 @@ class _Run:
         # Before the timing: a metric that does not fit should not cost a measurement.
         scores = [evaluation.score(self.recipe, baseline, candidate, self.execution) for candidate in candidates]
         timings = yield from timing.measure(self.recipe, baseline, candidates, self.execution)
+        self.remarks += timing.unprofiled(timings.report) if timings.report else []
         results: list[CandidateResult] = []
         approved: list[Approved] = []
         for candidate, metrics in zip(candidates, scores, strict=True):
