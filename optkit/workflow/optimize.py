@@ -25,6 +25,7 @@ from optkit.workflow.choices import CALIBRATION, SEARCH, apart, choices
 from optkit.workflow.evaluation import Subject, baseline_of
 from optkit.workflow.host import this_host
 from optkit.workflow.judging import verdicts
+from optkit.workflow.model_facts import model_facts
 from optkit.workflow.provenance import provenance
 from optkit.workflow.sources import declared_interface, recipe_sources
 from optkit.workflow.tables import TARGETS, load_tables
@@ -103,6 +104,12 @@ def refusal(report: RunReport) -> str:
         if not verdict.accepted
     ]
     return "\n".join(["no candidate is approved; nothing was packaged:", *lines])
+
+
+def _command(request: Request) -> tuple[str, ...]:
+    """Returns the command without paths of this machine."""
+    overrides = [part for override in request.overrides for part in ("--set", override)]
+    return ("optkit", "optimize", request.recipe.name, *overrides)
 
 
 def _start(recipe: Recipe, folder: Path, request: Request) -> _Run:
@@ -254,6 +261,7 @@ class _Run:
             provenance=provenance(digests, SEED),
             remarks=tuple(self.remarks),
             class_names=packaging.class_names(self.recipe, self.execution.sources),
+            command=_command(self.request),
         )
         reporting.write(report, self.folder)
         if self.request.lock:
@@ -273,6 +281,7 @@ class _Run:
 
     def _step(self, event: StepFinished) -> StepResult:
         step = self.execution.steps[event.step]
+        size, operators = model_facts(event.kind, self.execution.path(event.step))
         return StepResult(
             name=step.name,
             pass_name=type(step.do).__name__,
@@ -284,4 +293,6 @@ class _Run:
             seconds=event.record["seconds"],
             peak_rss_bytes=event.record["peak_rss_bytes"],
             notes=event.record["notes"],
+            size_bytes=size,
+            operators=operators,
         )
