@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from optkit.core.interface import Interface
+    from optkit.core.results import Profile
 
 _LAST_SHARE = 0.75
 """Of the time, for the last feed: gates look at no other."""
@@ -37,8 +38,14 @@ def made_up_feeds(interface: Interface, seed: int = 0) -> list[Feed]:
     return [Feed(batch, made_up_inputs(interface, {**opt, BATCH: batch}, seed)) for batch in batches]
 
 
-def measure_latency(
-    baseline: Subject, candidates: Sequence[Subject], feeds: Sequence[Feed], budget: float, precision: float = 0.02
+def measure_latency(  # noqa: PLR0913  # what a measurement is
+    baseline: Subject,
+    candidates: Sequence[Subject],
+    feeds: Sequence[Feed],
+    budget: float,
+    precision: float = 0.02,
+    *,
+    profile: bool = False,
 ) -> Generator[Progress, None, LatencyReport]:
     """Times all subjects on each feed; yields progress and returns the report.
 
@@ -50,6 +57,7 @@ def measure_latency(
         feeds: Inputs, smallest first. The last gets what the others leave of the budget, at least three quarters.
         budget: Seconds of timing; loading and warm-up are not counted. Five rounds are made whatever they take.
         precision: Half the width of a ratio's interval, relative to the ratio, at which a feed is settled.
+        profile: Whether to record, after the timing, where the time goes on the last feed.
 
     Raises:
         StepFailed: The baseline's process died, or its model failed; the message names it.
@@ -71,7 +79,12 @@ def measure_latency(
             spent += time.monotonic() - started
             workers.leave_out(rounds.failed)
             results.append(rounds.result(feed.batch))
-        return LatencyReport(tuple(results), workers.facts(), tuple(cpus), workers.failed)
+        facts = workers.facts()
+        profiles: dict[str, Profile | str] = {}
+        for name in workers.names if profile else ():
+            yield Progress(1.0, f"profiling {name}")
+            profiles[name] = workers.profile(name)
+        return LatencyReport(tuple(results), facts, tuple(cpus), workers.failed, profiles)
 
 
 def _seconds(budget: float, spent: float, feeds_left: int) -> float:

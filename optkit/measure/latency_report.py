@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optkit.core.errors import OptkitError
+    from optkit.core.results import Profile
     from optkit.measure.statistics import Interval
 
 
@@ -109,12 +110,14 @@ class LatencyReport:
         processes: Subject name → what its process used.
         cpus: Those that all processes were pinned to; none if they were not.
         failed: Candidate → what became of it; it is in `feeds` as far as it came, and not in `processes`.
+        profiles: Subject name → where its time goes, or why that is unknown; empty if it was not asked for.
     """
 
     feeds: tuple[FeedResult, ...]
     processes: Mapping[str, ProcessFacts]
     cpus: tuple[int, ...]
     failed: Mapping[str, OptkitError]
+    profiles: Mapping[str, Profile | str] = field(default_factory=dict)
 
     def raise_failure(self) -> None:
         """Raises what became of the first candidate that failed, if one did."""

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from optkit.core.errors import OptkitError
 from optkit.measure.latency_report import ProcessFacts
+from optkit.measure.profile import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from optkit.core.results import Profile
     from optkit.measure.rounds import Turn
     from optkit.measure.worker_process import WorkerProcess
 
@@ -44,8 +46,7 @@ class Workers:
         subject = worker.subject
         self._workers[subject.name] = worker
         self._baseline = self._baseline or subject.name
-        how = {"runtime": subject.runtime, "folder": str(subject.folder.resolve()), "threads": subject.threads}
-        self._loads |= self._ask_each([subject.name], lambda each: each.ask("open", **how, cpus=cpus))
+        self._loads |= self._ask_each([subject.name], lambda each: each.ask("open", **_how(each), cpus=cpus))
 
     def turns(self, files: Mapping[str, str]) -> dict[str, Turn]:
         """Feeds and warms up all of them; returns how each takes a turn.
@@ -75,6 +76,19 @@ class Workers:
         peaks = self._ask_each(self._workers, lambda worker: worker.ask("peak_rss"))
         return {name: ProcessFacts(self._loads[name], self._firsts[name], peak) for name, peak in peaks.items()}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The subjects that have not failed."""
+        return tuple(self._workers)
+
+    def profile(self, name: str) -> Profile | str:
+        """Returns where a subject's time goes, or why that is unknown: it is timed already, which must not be lost."""
+        worker = self._workers[name]
+        try:
+            return from_json(worker.ask("profile", **_how(worker)))
+        except OptkitError as error:
+            return error.message
+
     def _ask_each(self, names: Collection[str], question: Callable[[WorkerProcess], T]) -> dict[str, T]:
         answers: dict[str, T] = {}
         for name in list(names):
@@ -85,6 +99,11 @@ class Workers:
                     raise
                 self.leave_out({name: error})
         return answers
+
+
+def _how(worker: WorkerProcess) -> dict[str, object]:
+    subject = worker.subject
+    return {"runtime": subject.runtime, "folder": str(subject.folder.resolve()), "threads": subject.threads}
 
 
 def _take_turn(worker: WorkerProcess, runs: int) -> list[int]:
