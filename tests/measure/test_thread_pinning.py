@@ -27,9 +27,14 @@ def _compute(seconds: float) -> None:
         pass
 
 
+def _compute_then_wait(seconds: float, go_on: threading.Event) -> None:
+    _compute(seconds)
+    go_on.wait()
+
+
 def test_threads_that_compute_get_a_cpu_each_and_others_keep_all(cpus: list[int]) -> None:
     go_on = threading.Event()
-    busy = threading.Thread(target=lambda: (_compute(0.1), go_on.wait()))
+    busy = threading.Thread(target=_compute_then_wait, args=(0.1, go_on))
     idle = threading.Thread(target=go_on.wait)
     before = cpu_times()
     busy.start()
