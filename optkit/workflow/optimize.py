@@ -27,6 +27,7 @@ from optkit.workflow.choosing import choose
 from optkit.workflow.evaluation import Subject, baseline_of
 from optkit.workflow.host import this_host
 from optkit.workflow.judging import verdicts
+from optkit.workflow.model_facts import model_facts
 from optkit.workflow.provenance import provenance
 from optkit.workflow.regression import regressions
 from optkit.workflow.sources import declared_interface, recipe_sources
@@ -115,6 +116,13 @@ def refusal(report: RunReport) -> str:
     return "\n".join(["no candidate is approved; nothing was packaged:", *lines])
 
 
+def _command(request: Request) -> tuple[str, ...]:
+    """Returns the command without paths of this machine."""
+    overrides = [part for override in request.overrides for part in ("--set", override)]
+    baseline = ("--baseline", request.baseline.name) if request.baseline else ()
+    return ("optkit", "optimize", request.recipe.name, *overrides, *baseline)
+
+
 def _start(recipe: Recipe, folder: Path, request: Request) -> _Run:
     store = Store(request.store)
     store.sweep()
@@ -164,6 +172,7 @@ class _Run:
         # Before the timing: a metric that does not fit should not cost a measurement.
         scores = [evaluation.score(self.recipe, baseline, candidate, self.execution) for candidate in candidates]
         timings = yield from timing.measure(self.recipe, baseline, candidates, self.execution)
+        self.remarks += timing.unprofiled(timings.report) if timings.report else []
         results: list[CandidateResult] = []
         approved: list[Approved] = []
         for candidate, metrics in zip(candidates, scores, strict=True):
@@ -318,6 +327,7 @@ class _Run:
             class_names=packaging.class_names(self.recipe, self.execution.sources),
             skipped=self.skipped,
             choice=choice,
+            command=_command(self.request),
         )
         reporting.write(report, self.folder)
         if self.request.lock:
@@ -337,6 +347,7 @@ class _Run:
 
     def _step(self, event: StepFinished) -> StepResult:
         step = self.execution.steps[event.step]
+        size, operators = model_facts(event.kind, self.execution.path(event.step))
         return StepResult(
             name=step.name,
             pass_name=type(step.do).__name__,
@@ -348,4 +359,6 @@ class _Run:
             seconds=event.record["seconds"],
             peak_rss_bytes=event.record["peak_rss_bytes"],
             notes=event.record["notes"],
+            size_bytes=size,
+            operators=operators,
         )
