@@ -16,6 +16,7 @@ from optkit.report.html.sections.latency import latency
 from optkit.report.html.sections.layers import layers
 from optkit.report.html.sections.origin import provenance, reproduce
 from optkit.report.html.sections.overview import banner, overview
+from optkit.report.html.sections.profile import profile
 from optkit.report.html.sections.size import size
 from optkit.report.html.sections.steps import steps
 from optkit.report.html.sections.throughput import throughput
@@ -32,6 +33,7 @@ SECTIONS: tuple[Callable[[RunReport], Section | None], ...] = (
     accuracy,
     latency,
     throughput,
+    profile,
     size,
     layers,
     calibration,

@@ -34,8 +34,8 @@ _HTML = (
 _SVG = "svg g path defs use text desc rect clippath pattern"
 ALLOWED = frozenset(f"{_HTML} {_SVG}".split(" "))
 ANCHORS = {
-    "choice", "accuracy", "latency", "throughput", "size", "layers", "calibration", "graph", "steps", "reproduce",
-    "provenance",
+    "choice", "accuracy", "latency", "throughput", "profile", "size", "layers", "calibration", "graph", "steps",
+    "reproduce", "provenance",
 }  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def test_what_quantize_noted_is_shown(whole: str) -> None:
 @pytest.mark.parametrize("first", [0, 3])
 def test_hostile_names_stay_text(first: int) -> None:
     names = HOSTILE[first:] + HOSTILE[:first]
-    report = with_notes(with_candidates(approved_run(), names[:3]), names[3])
+    report = with_notes(with_candidates(approved_run(), (names[0], names[1], names[2])), names[3])
     step = replace(report.steps[1], name=names[4], pass_name=names[5], options={names[1]: names[0]})
     metric = replace(report.candidates[0].metrics[0], name=names[4])
     renamed = replace(report.candidates[0], metrics=(metric,), untimed=names[2], packages={names[1]: names[2]})
@@ -136,11 +136,20 @@ def test_numbers_that_are_none_break_nothing(refused: RunReport) -> None:
     broken = replace(first, timing=odd, metrics=(*first.metrics, replace(half, name="half")), size_bytes=0)
     bare = replace(refused, candidates=(broken, *refused.candidates[1:]), steps=())
     found = read(page(bare))
-    assert sections(found) == {"choice", "accuracy", "latency", "throughput", "provenance"}
+    assert sections(found) == {"choice", "accuracy", "latency", "throughput", "profile", "provenance"}
     assert "Refused" in found.text
 
 
-NOTES = [None, 3, "text", [3, None], {"a": 1}, [{"tensor": 3, "sqnr_db": "x", "histogram": [nan]}], [{}], []]
+NOTES: list[object] = [
+    None,
+    3,
+    "text",
+    [3, None],
+    {"a": 1},
+    [{"tensor": 3, "sqnr_db": "x", "histogram": [nan]}],
+    [{}],
+    [],
+]
 
 
 @pytest.mark.parametrize("note", NOTES)
