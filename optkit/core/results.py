@@ -183,6 +183,10 @@ class StepResult:
     """Of the run that made it."""
     peak_rss_bytes: int
     notes: dict[str, Any]
+    size_bytes: int | None = None
+    """Of the ONNX model that it made, external data included; None if it made none."""
+    operators: dict[str, int] = field(default_factory=dict)
+    """Of that model: operator → nodes, the most frequent first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,3 +222,5 @@ class RunReport:
     remarks: tuple[str, ...] = ()
     class_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Output → name per class index, for whoever packages the run again."""
+    command: tuple[str, ...] = ()
+    """What to type in the recipe's folder to run it again."""

@@ -20,7 +20,6 @@ _RESAMPLES = 2000
 _FEWEST_SAMPLES = 10
 """A bootstrap of fewer samples says more about them than about what they were drawn from."""
 _JACKKNIFE_GROUPS = 200
-_CHUNK_ELEMENTS = 2**20
 
 Interval = tuple[float, float]
 UNBOUNDED: Interval = (-math.inf, math.inf)
@@ -122,33 +121,6 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def median_ratio_interval(
-    numerator: NDArray[Any], denominator: NDArray[Any], alpha: float = 0.05, seed: int = 0
-) -> Interval:
-    """Returns the percentile bootstrap interval of median(numerator) / median(denominator) of interleaved rounds.
-
-    Rounds are resampled in pairs, as a machine that slows down slows both: what drifts between rounds cancels, and
-    what is correlated within a round is not counted as independent.
-
-    Args:
-        numerator: (rounds, samples), any unit.
-        denominator: (rounds, samples), the same unit and rounds.
-        alpha: Error of both sides together.
-        seed: Of the resampling.
-    """
-    import numpy as np
-
-    random = np.random.default_rng(seed)
-    resamples = _RESAMPLES // 2
-    chunk = max(1, min(resamples, _CHUNK_ELEMENTS // max(numerator.size, denominator.size)))
-    draws: list[float] = []
-    while len(draws) < resamples:
-        rounds = random.integers(0, len(numerator), (chunk, len(numerator)))
-        draws.extend(_medians(numerator[rounds]) / _medians(denominator[rounds]))
-    low, high = np.quantile(draws, [alpha / 2, 1 - alpha / 2])
-    return float(low), float(high)
-
-
 def supported_percentiles(
     count: int, percentiles: Sequence[float] = (50, 90, 99), alpha: float = 0.05
 ) -> tuple[float, ...]:
@@ -205,13 +177,6 @@ def _crossing(function: Callable[[float], float], low: float, high: float) -> fl
     if function(high) >= 0:
         return high
     return float(brentq(function, low, high, xtol=1e-12))
-
-
-def _medians(resamples: NDArray[Any]) -> NDArray[Any]:
-    import numpy as np
-
-    medians: NDArray[Any] = np.median(resamples.reshape(len(resamples), -1), axis=1)
-    return medians
 
 
 def _acceleration(scores: NDArray[Any], statistic: Statistic, resampling: Resampling) -> float:
