@@ -102,7 +102,7 @@ def load(request: Load) -> Generator[Event, None, LoadReport]:
     yield StepStarted(f"{STEP} {name} on {server.name}")
     model = server.model(name)
     questions = _questions(request, server, model)
-    yield Note(f"{len(questions)} different requests, {request.batch} sample(s) each, are answered one at a time: right")
+    yield Note(f"{len(questions)} different requests, {request.batch} sample(s) each, are answered right one at a time")
     levels: list[Level] = []
     for index, concurrency in enumerate(concurrencies):
         steps = drive(server, questions, concurrency, request.seconds, request.timeout)
