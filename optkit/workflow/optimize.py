@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from optkit.workflow.timing import Timings
 
 SEED = 0
+_MOST_REFUSED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +104,13 @@ def optimize(request: Request) -> Generator[Event, None, tuple[RunReport, Path]]
 
 def refusal(report: RunReport) -> str:
     """Returns which verdicts refused which candidate, and by how much they missed."""
-    lines = [
-        f"  {candidate.name}: {verdict}"
-        for candidate in report.candidates
-        for verdict in candidate.verdicts
-        if not verdict.accepted
-    ]
-    return "\n".join(["no candidate is approved; nothing was packaged:", *lines])
+    lines = ["no candidate is approved; nothing was packaged:"]
+    for candidate in report.candidates:
+        refused = [verdict for verdict in candidate.verdicts if not verdict.accepted]
+        lines += [f"  {candidate.name}: {verdict}" for verdict in refused[:_MOST_REFUSED]]
+        if len(refused) > _MOST_REFUSED:
+            lines.append(f"  {candidate.name}: and {len(refused) - _MOST_REFUSED} more, which junit.xml lists")
+    return "\n".join(lines)
 
 
 def _command(request: Request) -> tuple[str, ...]:
@@ -150,6 +151,7 @@ class _Run:
         packaging.check_served(self.recipe)
         for name in self.recipe.leaves:
             check_installed(self._target_runtime(name))
+        evaluation.check_data(self.recipe, self.execution.sources)
         yield from self._check_data()
         for step in self.recipe.steps:
             yield from self.execution.execute(step)
