@@ -34,6 +34,8 @@ class Linker:
     data: frozenset[str]
     metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     broken_metrics: frozenset[str] = frozenset()
+    alone: bool = True
+    """Whether `target` is the recipe's only one, so that a step may have its own."""
     steps: dict[str, Step] = field(default_factory=dict)
     targets: dict[str, str] = field(default_factory=dict)
     _kinds: dict[str, str] = field(default_factory=dict)
@@ -94,7 +96,11 @@ class Linker:
         return sorted(set(self.tables.passes) - {IMPORT})
 
     def _add(self, name: str, do: Pass, source: str, path: KeyPath) -> None:
-        target = getattr(do, "target", None) or self.targets.get(source, self.target)
+        own = getattr(do, "target", None)
+        if own and not self.alone:
+            note = "goes without a target of its own: the recipe has several"
+            self.document.problem((*path, "target"), note, "leave it out", key=True)
+        target = own or self.targets.get(source, self.target)
         if target not in self.tables.targets:
             if target != self.target:
                 hint = did_you_mean(str(target), self.tables.targets)
