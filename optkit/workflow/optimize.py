@@ -156,6 +156,7 @@ class _Run:
         for name in self.recipe.leaves:
             yield from self._attempt([name], self._check_installed(name))
         packaging.check_served(self.recipe)
+        packaging.check_tuned(self.recipe)
         yield from self._check_data()
         for step in self.recipe.steps:
             if step in self.recipe.steps:  # its branch was not skipped since
