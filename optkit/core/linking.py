@@ -129,6 +129,12 @@ class Linker:
             if name not in self.metrics and name not in self.broken_metrics:
                 hint = did_you_mean(name, self.metrics) or "add it under metrics"
                 self.document.problem((*path, "budget", name), "no such metric", hint, key=True)
+            elif name in self.metrics and self._runs_code(self.metrics[name]["kind"]):
+                hint = "gate it, and give the budget a metric of another kind"
+                self.document.problem((*path, "budget", name), "runs code that steps do not have", hint, key=True)
+
+    def _runs_code(self, metric: str) -> bool:
+        return bool(getattr(self.tables.metrics[metric], "code", ""))
 
     def _check_kinds(self, name: str, do: Pass, inputs: dict[str, str], path: KeyPath) -> None:
         for role, reference in inputs.items():

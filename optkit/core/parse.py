@@ -278,7 +278,19 @@ class _Parser:
         if data not in parts:
             note((*path, "data"), f"there is no data.{data}", did_you_mean(data, parts) or "add it under data")
         metric = self._built(self.tables.metrics[kind], options, path)
-        return None if metric is None else MetricUse(name, kind, metric, data)
+        return None if metric is None else MetricUse(name, kind, self._with_code(metric, path), data)
+
+    def _with_code(self, metric: Any, path: KeyPath) -> Any:  # noqa: ANN401  # of a class that the tables hold
+        """Returns the metric with the file of its code, if it runs any, where it lies."""
+        key = getattr(metric, "code", "")
+        if not key:
+            return metric
+        text = getattr(metric, key)
+        if _is_factory(text):
+            self._exists(text.rpartition(":")[0], (*path, key))
+        else:
+            self.document.problem((*path, key), "should read file.py:callable", "for example metric.py:score")
+        return replace(metric, **{key: str(self.folder / text)})
 
     def _gates(self, metrics: Sequence[MetricUse]) -> dict[str, Gate]:
         gates: dict[str, Gate] = {}

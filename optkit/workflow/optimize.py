@@ -118,9 +118,10 @@ def refusal(report: RunReport) -> str:
 
 def _command(request: Request) -> tuple[str, ...]:
     """Returns the command without paths of this machine."""
-    overrides = [part for override in request.overrides for part in ("--set", override)]
-    baseline = ("--baseline", request.baseline.name) if request.baseline else ()
-    return ("optkit", "optimize", request.recipe.name, *overrides, *baseline)
+    options = [part for override in request.overrides for part in ("--set", override)]
+    options += ["--baseline", request.baseline.name] if request.baseline else []
+    options += ["--any-machine"] if request.any_machine else []
+    return ("optkit", "optimize", request.recipe.name, *options)
 
 
 def _start(recipe: Recipe, folder: Path, request: Request) -> _Run:
