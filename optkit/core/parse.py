@@ -78,6 +78,8 @@ class _Parser:
         model = self._model()
         parts = self._data()
         metrics = self._metrics()
+        measure = self._measure()
+        self.host = replace(self.host, threads=measure.threads)
         steps, step_targets = join([self._linked(target, metrics, several=len(targets) > 1) for target in targets])
         return Recipe(
             path=path,
@@ -89,7 +91,7 @@ class _Parser:
             objective=self._objective(targets),
             steps=tuple(steps.values()),
             gates=self._gates(metrics),
-            measure=self._measure(),
+            measure=measure,
             package=self._package(),
             targets=step_targets,
         )

@@ -159,6 +159,7 @@ class _Run:
             yield from self._attempt([name], self._check_installed(name))
         packaging.check_served(self.recipe)
         evaluation.check_data(self.recipe, self.execution.sources)
+        packaging.check_tuned(self.recipe)
         yield from self._check_data()
         for step in self.recipe.steps:
             if step in self.recipe.steps:  # its branch was not skipped since
