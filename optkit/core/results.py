@@ -181,6 +181,25 @@ class CandidateResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """Which approved candidates were kept, where the recipe chooses: a decision that holds for one machine class.
+
+    Attributes:
+        objective: What it was made by.
+        kept: The candidates that were packaged.
+        why: In a sentence.
+        left_out: Candidate → why it was not kept.
+        machine: Fingerprint of the machine class that the times are of.
+    """
+
+    objective: str
+    kept: tuple[str, ...]
+    why: str
+    left_out: dict[str, str]
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepResult:
     """One executed or cached step.
 
@@ -255,6 +274,8 @@ class RunReport:
         provenance: Where, and with what.
         remarks: What a reader must know.
         class_names: Output → name per class index, for whoever packages the run again.
+        skipped: Target of the recipe → why nothing was made for it.
+        choice: None where every approved candidate is packaged.
         command: What to type in the recipe's folder to run it again.
     """
 
@@ -270,4 +291,6 @@ class RunReport:
     provenance: Provenance
     remarks: tuple[str, ...] = ()
     class_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    choice: Choice | None = None
     command: tuple[str, ...] = ()

@@ -100,7 +100,7 @@ def compare(
         StepFailed: The two hold different numbers of samples.
     """
     before, after = score_both(metric, baseline, candidate)
-    return judge(name, before, after, alpha, higher_is_better=metric.higher_is_better)
+    return judge(name, before, after, metric.sign, alpha)
 
 
 def score_both(metric: Metric, baseline: Predictions, candidate: Predictions) -> tuple[Scores, Scores]:
@@ -110,28 +110,36 @@ def score_both(metric: Metric, baseline: Predictions, candidate: Predictions) ->
     return metric.scores(baseline, baseline), metric.scores(candidate, baseline)
 
 
-def judge(name: str, before: Scores, after: Scores, alpha: float, *, higher_is_better: bool) -> AccuracyResult:
+def judge(name: str, before: Scores, after: Scores, sign: int, alpha: float = 0.05) -> AccuracyResult:
     """Returns how `after` does against `before`, sample by sample.
 
     Outcomes of right and wrong get Wilson's and Tango's score intervals, other scores a paired BCa bootstrap.
+
+    Args:
+        name: The metric's name.
+        before: Scores of the baseline.
+        after: Scores of the candidate.
+        sign: 1 if more is better, -1 if less is.
+        alpha: Error of each bound.
     """
     broken = before.broken.any() or after.broken.any()
     if isinstance(before, Outcomes) and len(before) and not broken:
-        return _judge_outcomes(name, before.rows, after.rows, alpha)
-    return _judge_values(name, before, after, alpha, 1 if higher_is_better else -1)
+        return _judge_outcomes(name, before.rows, after.rows, sign, alpha)
+    return _judge_values(name, before, after, sign, alpha)
 
 
-def _judge_outcomes(name: str, before: NDArray[Any], after: NDArray[Any], alpha: float) -> AccuracyResult:
-    count, lost, gained = len(before), int((before > after).sum()), int((before < after).sum())
+def _judge_outcomes(name: str, before: NDArray[Any], after: NDArray[Any], sign: int, alpha: float) -> AccuracyResult:
+    count = len(before)
+    lost, gained = (int((change > 0).sum()) for change in (sign * (before - after), sign * (after - before)))
     lower, upper = statistics.tango_bounds(lost, gained, count, alpha)
     return AccuracyResult(
         metric=name,
         count=count,
         baseline=float(before.mean()),
-        baseline_interval=statistics.wilson_interval(before.sum(), count, alpha),
+        baseline_interval=statistics.wilson_interval(float(before.sum()), count, alpha),
         candidate=float(after.mean()),
-        candidate_interval=statistics.wilson_interval(after.sum(), count, alpha),
-        candidate_bounds=statistics.wilson_interval(after.sum(), count, 2 * alpha),
+        candidate_interval=statistics.wilson_interval(float(after.sum()), count, alpha),
+        candidate_bounds=statistics.wilson_interval(float(after.sum()), count, 2 * alpha),
         drop=(lost - gained) / count,
         drop_lower=lower,
         drop_upper=upper,
@@ -141,7 +149,7 @@ def _judge_outcomes(name: str, before: NDArray[Any], after: NDArray[Any], alpha:
     )
 
 
-def _judge_values(name: str, before: Scores, after: Scores, alpha: float, sign: int) -> AccuracyResult:
+def _judge_values(name: str, before: Scores, after: Scores, sign: int, alpha: float) -> AccuracyResult:
     import numpy as np
 
     ours, theirs, resampling = before.condensed(after)

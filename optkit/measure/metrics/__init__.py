@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING
 from optkit.measure.metrics.accuracy import Accuracy, Agreement
 from optkit.measure.metrics.closeness import Cosine, MeanSquaredError, PeakSignalToNoise, SignalToNoise
 from optkit.measure.metrics.correlation import Correlation, Similarity
+from optkit.measure.metrics.f1 import F1
+from optkit.measure.metrics.function import Python
+from optkit.measure.metrics.language import Perplexity
+from optkit.measure.metrics.library import TorchMetrics
+from optkit.measure.metrics.ranking import Auroc, AveragePrecision
+from optkit.measure.metrics.segmentation import MeanIou
+from optkit.measure.metrics.sequence import WordErrorRate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,13 +22,21 @@ if TYPE_CHECKING:
 
 METRICS: Mapping[str, type[Metric]] = {
     "accuracy": Accuracy,
-    "agreement": Agreement,
-    "cosine": Cosine,
-    "sqnr": SignalToNoise,
+    "f1": F1,
+    "auroc": Auroc,
+    "average-precision": AveragePrecision,
+    "miou": MeanIou,
+    "wer": WordErrorRate,
+    "perplexity": Perplexity,
     "mse": MeanSquaredError,
     "psnr": PeakSignalToNoise,
     "correlation": Correlation,
     "similarity": Similarity,
+    "agreement": Agreement,
+    "cosine": Cosine,
+    "sqnr": SignalToNoise,
+    "python": Python,
+    "torchmetrics": TorchMetrics,
 }
 
 

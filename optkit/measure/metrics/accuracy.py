@@ -39,6 +39,8 @@ class Accuracy(Metric):
 class Agreement(Metric):
     """Share of samples where the highest score is at the same class as the baseline's."""
 
+    relative: ClassVar[bool] = True
+
     def scores(self, predictions: Predictions, reference: Predictions) -> Outcomes:
         """Returns 1.0 where both put the same class first, else 0.0."""
         ours = class_scores(self.samples_of(predictions), self.output)

@@ -21,12 +21,21 @@ class Metric(ABC):
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     needs_labels: ClassVar[bool] = False
-    """Whether it compares with labels; otherwise with the baseline's output."""
+    """Whether it cannot do without labels."""
+    relative: ClassVar[bool] = False
+    """Whether it tells only how near an output is to the baseline's."""
     higher_is_better: ClassVar[bool] = True
     """Which way the value improves."""
+    code: ClassVar[str] = ""
+    """The option that names the user's own code, as `file.py:callable`."""
 
     output: str
     """Output of the model that is scored."""
+
+    @property
+    def sign(self) -> int:
+        """1 if more is better, -1 if less is."""
+        return 1 if self.higher_is_better else -1
 
     @abstractmethod
     def scores(self, predictions: Predictions, reference: Predictions) -> Scores:

@@ -25,6 +25,8 @@ EXACT_DB = 200.0
 class Cosine(Metric):
     """Cosine between the output and the baseline's, each flattened."""
 
+    relative: ClassVar[bool] = True
+
     def scores(self, predictions: Predictions, reference: Predictions) -> Means:
         """Returns the cosines; 1.0 where both are all zeros."""
         pairs = same_shape(self.samples_of(predictions), self.samples_of(reference), self.output)
@@ -37,6 +39,8 @@ class SignalToNoise(Metric):
 
     Energies are summed over all samples. Equal outputs count as 200 dB.
     """
+
+    relative: ClassVar[bool] = True
 
     def scores(self, predictions: Predictions, reference: Predictions) -> Sums:
         """Returns (n, 2): the energies of signal and noise."""

@@ -11,6 +11,7 @@ import matplotlib as mpl
 import pytest
 
 from optkit.core.gates import Estimate
+from optkit.core.results import Choice
 from optkit.report.html.page import SECTIONS, failure_page, page
 from tests.report.conftest import approved_run, timing, top1, with_candidates, with_notes
 from tests.report.pages import read
@@ -179,6 +180,13 @@ def test_a_large_run_stays_small(approved: RunReport) -> None:
     many = replace(report.candidates[0], timing=replace(timing("onnxruntime", 1.0, 1), samples_ms=slow))
     steps = (report.steps[0], replace(report.steps[1], notes=notes))
     assert len(page(replace(report, steps=steps, candidates=(many,)))) < 2 << 20
+
+
+def test_what_was_chosen_is_said(approved: RunReport) -> None:
+    choice = Choice("latency", ("int8",), "int8 is the fastest", {"half": "1.8 times as slow <x>"}, "f" * 64)
+    text = read(page(replace(with_candidates(approved), choice=choice))).text
+    assert "2 of 3 candidates hold every gate; int8 is the fastest." in text
+    assert "not kept: 1.8 times as slow <x>" in text
 
 
 def test_a_failure_has_a_page_of_its_own() -> None:
