@@ -13,6 +13,7 @@ import pytest
 from optkit.core.gates import Estimate
 from optkit.core.results import Choice
 from optkit.report.html.page import SECTIONS, failure_page, page
+from optkit.report.html.sections.overview import banner
 from tests.report.conftest import approved_run, timing, top1, with_candidates, with_notes
 from tests.report.pages import read
 
@@ -195,3 +196,19 @@ def test_a_failure_has_a_page_of_its_own() -> None:
     assert "export: <b>line</b>\nof the log" in found.text
     assert "What to do" in found.text
     assert "What to do" not in read(failure_page("x", "y", "")).text
+
+
+def test_the_first_sentence_tells_a_pass_from_what_was_let_pass(
+    approved: RunReport, accepting: RunReport, refused: RunReport
+) -> None:
+    without = replace(approved, candidates=(replace(approved.candidates[0], verdicts=()),))
+    missed = replace(refused, candidates=refused.candidates[:1])
+    sentences = {
+        "The candidate holds every gate.": approved,
+        "The candidate holds every gate that the recipe insists on.": accepting,
+        "1 of 2 candidates holds every gate.": refused,
+        "The candidate misses a gate: nothing was packaged.": missed,
+        "No gate was set: nothing was demanded.": without,
+    }
+    for sentence, report in sentences.items():
+        assert sentence in banner(report)

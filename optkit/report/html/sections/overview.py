@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optkit.core.gates import Status
@@ -10,7 +11,7 @@ from optkit.report.headline import caveats
 from optkit.report.html.blocks import bullets, folded, table, without_empty
 from optkit.report.html.markup import Markup, element, joined
 from optkit.report.judgement import decision, remark
-from optkit.report.tables import comparison, untimed, verdicts
+from optkit.report.tables import VERDICT_COLUMN, Sheet, comparison, untimed, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,14 +58,17 @@ def overview(report: RunReport) -> Markup:
 
 
 def _sentence(report: RunReport) -> str:
-    approved, total = sum(candidate.approved for candidate in report.candidates), len(report.candidates)
+    approved = [candidate for candidate in report.candidates if candidate.approved]
+    total, lenient = len(report.candidates), any(True for candidate in approved for _ in caveats(candidate))
+    holds = f"{'holds' if len(approved) == 1 else 'hold'} every gate{' that the recipe insists on' if lenient else ''}"
     if report.choice is not None:
-        return f"{approved} of {total} candidates hold every gate; {show.one_line(report.choice.why)}."
-    if total == 1:
-        return "Every gate holds." if approved else "A gate does not hold: nothing was packaged."
+        return f"{len(approved)} of {total} candidates {holds}; {show.one_line(report.choice.why)}."
+    if not any(candidate.verdicts for candidate in report.candidates):
+        return "No gate was set: nothing was demanded."
     if not approved:
-        return f"None of {total} candidates holds every gate: nothing was packaged."
-    return f"{approved} of {total} candidates {'holds' if approved == 1 else 'hold'} every gate."
+        who = "The candidate misses a gate" if total == 1 else f"None of {total} candidates holds every gate"
+        return f"{who}: nothing was packaged."
+    return f"{'The candidate' if total == 1 else f'{len(approved)} of {total} candidates'} {holds}."
 
 
 def _card(candidate: CandidateResult, base: Timing | None, choice: Choice | None) -> Markup:
@@ -84,11 +88,20 @@ def _card(candidate: CandidateResult, base: Timing | None, choice: Choice | None
             class_="title",
         ),
         element("div", *_tiles(candidate, base), class_="tiles"),
-        table(without_empty(verdicts(candidate)), f"Gates of {candidate.name}") if candidate.verdicts else None,
+        _gates(candidate) if candidate.verdicts else None,
         None if candidate.verdicts else element("p", "No gate was set: nothing was demanded.", class_="muted"),
         bullets([*left_out, *(f"accepted without having passed: {line}" for line in caveats(candidate)), *packages]),
         class_=f"card {tone}",
     )
+
+
+def _gates(candidate: CandidateResult) -> Markup:
+    """Returns the gates, the verdict before the numbers: a phone shows no more without scrolling."""
+    sheet = without_empty(verdicts(candidate))
+    order = [0, VERDICT_COLUMN, *(index for index in range(1, len(sheet.header)) if index != VERDICT_COLUMN)]
+    lines = (replace(row, cells=tuple(row.cells[index] for index in order)) for row in sheet.rows)
+    turned = Sheet(tuple(sheet.header[index] for index in order), tuple(lines))
+    return table(turned, f"Gates of {candidate.name}")
 
 
 def _tiles(candidate: CandidateResult, base: Timing | None) -> Iterator[Markup]:
