@@ -19,7 +19,8 @@ REPORT = "report.json"
 GOLDEN = "golden"
 REPRO = "repro"
 MANIFEST = "MANIFEST.json"
-_OWN_FILES = (REPORT, "summary.md", "junit.xml")
+PAGE = "report.html"
+_OWN_FILES = (REPORT, PAGE, "summary.md", "junit.xml")
 
 
 def prepare(folder: Path, emitters: Iterable[str]) -> None:
