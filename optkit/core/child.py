@@ -39,7 +39,7 @@ def main() -> None:
 
 def _run(job: dict[str, Any], progress: int) -> dict[str, Any]:
     start = time.perf_counter()
-    work = Work(Path(job["out"]), Path(job["scratch"]), on_progress=_reporter(progress))
+    work = Work(Path(job["out"]), Path(job["scratch"]), on_progress=_reporter(progress), tools=Path(job["tools"]))
     try:
         _load(job["pass"], job["config"]).run({role: Path(path) for role, path in job["inputs"].items()}, work)
     except OptkitError as error:

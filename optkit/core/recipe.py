@@ -168,6 +168,10 @@ class Recipe:
         continued = {step.inputs.get("model") for step in self.steps}
         return tuple(step.name for step in self.steps if step.name not in continued)
 
+    def step(self, name: str) -> Step:
+        """Returns the step called `name`, which exists."""
+        return next(step for step in self.steps if step.name == name)
+
     def gates_of(self, leaf: str) -> dict[str, Gate]:
         """Returns what a candidate is judged by: the recipe's gates, and the budgets of the steps that made it.
 

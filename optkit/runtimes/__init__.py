@@ -5,12 +5,15 @@ Only this table knows their names; opening one imports its library.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import MissingDependency, UsageError
 from optkit.core.keys import installed_version
 from optkit.runtimes import onnxruntime_cpu, openvino_cpu, torch_eager
 from optkit.runtimes.session import Runtime, Session
+from optkit.runtimes.tensorrt.library import LIBRARIES
+from optkit.runtimes.tensorrt.session import open_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +24,9 @@ RUNTIMES: Mapping[str, Runtime] = {
     "torch": Runtime("torch", frozenset({"torch", "program"}), ("torch", "safetensors"), torch_eager.open_session),
     "onnxruntime": Runtime("onnxruntime", frozenset({"onnx"}), ("onnxruntime",), onnxruntime_cpu.open_session),
     "openvino": Runtime("openvino", frozenset({"onnx"}), ("openvino",), openvino_cpu.open_session, "openvino"),
+} | {
+    name: Runtime(name, frozenset({"engine"}), (library.distribution,), partial(open_session, name), library.extra)
+    for name, library in LIBRARIES.items()
 }
 
 

@@ -22,7 +22,8 @@ from optkit.core.store import Store
 from optkit.runtimes import check_installed
 from optkit.workflow import evaluation, output, packaging, reporting, timing
 from optkit.workflow.choices import CALIBRATION, SEARCH, apart, choices
-from optkit.workflow.evaluation import Subject, baseline_of
+from optkit.workflow.engines import check_buildable
+from optkit.workflow.evaluation import Subject, baseline_of, candidate_of
 from optkit.workflow.host import this_host
 from optkit.workflow.judging import verdicts
 from optkit.workflow.provenance import provenance
@@ -128,14 +129,17 @@ class _Run:
         packaging.check_served(self.recipe)
         for name in self.recipe.leaves:
             check_installed(self._target_runtime(name))
+        for step in self.recipe.steps:
+            check_buildable(step.do)
         yield from self._check_data()
         for step in self.recipe.steps:
             yield from self.execution.execute(step)
         yield from self._remark_choices()
-        for name in {self.recipe.reference, *self.recipe.leaves}:
-            yield from self.execution.materialise(name)
         baseline = baseline_of(self.recipe)
-        candidates = [Subject(name, name, self._target_runtime(name)) for name in self.recipe.leaves]
+        candidates = [candidate_of(self.recipe, name) for name in self.recipe.leaves]
+        measured = {candidate.reference for candidate in candidates}
+        for name in {self.recipe.reference, *self.recipe.leaves, *measured}:
+            yield from self.execution.materialise(name)
         for subject in (baseline, *candidates):
             yield from evaluation.predict(self.recipe, subject, self.execution)
         # Before the timing: a metric that does not fit should not cost a measurement.
@@ -194,7 +198,7 @@ class _Run:
     def _candidate(
         self, candidate: Subject, metrics: list[MetricResult], timings: Timings
     ) -> Generator[Event, None, CandidateResult]:
-        size = packaging.model_bytes(self.execution.path(candidate.reference))
+        size = packaging.model_bytes(self.execution.path(candidate.name))
         ratio = size / packaging.model_bytes(self.execution.path(self.recipe.reference))
         gates_of = self.recipe.gates_of(candidate.name)
         judged = verdicts(gates_of, metrics, ratio, timings.speedup(candidate.name), timings.pair(candidate.name))
