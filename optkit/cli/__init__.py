@@ -17,6 +17,7 @@ COMMANDS = {
     "bench": ("bench", "Measure latency, throughput and memory."),
     "eval": ("evaluate", "Measure accuracy on labelled data."),
     "compare": ("compare", "Compare two models, or two runs."),
+    "baseline": ("baseline", "Keep a run's numbers, which later runs must not fall behind."),
     "inspect": ("inspect", "Look inside a model."),
     "package": ("package", "Emit a finished run for a serving runtime."),
     "verify": ("verify", "Start the serving runtime and replay recorded requests."),

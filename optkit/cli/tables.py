@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from optkit.core.gates import Estimate
-    from optkit.core.results import MetricResult, Timing
+    from optkit.core.results import MetricResult, Profile, Timing
 
 
 def print_timings(results: Mapping[str, tuple[Timing, Estimate | None]]) -> None:
@@ -36,6 +36,17 @@ def print_timings(results: Mapping[str, tuple[Timing, Estimate | None]]) -> None
             ]
         )
     _print_models(rows)
+
+
+def print_profiles(profiles: Mapping[str, Profile]) -> None:
+    """Prints the slowest types of operators of all models, then the slowest operators of each."""
+    from optkit.cli.view import console
+    from optkit.report.profiles import slowest
+    from optkit.report.terminal import section
+
+    section(console(), "Types of operators", slowest(profiles, "types", 10))
+    for name, profile in profiles.items():
+        section(console(), f"Operators of {fmt.one_line(name)}", slowest({"operator": profile}, "operators", 20))
 
 
 def print_metrics(results: Mapping[str, MetricResult]) -> None:

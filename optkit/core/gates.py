@@ -34,6 +34,8 @@ class Gate:
     """Smallest p50 speed-up over the baseline (latency only)."""
     max_ratio: float | None = None
     """Largest ratio to the baseline (size and memory only)."""
+    max_regression: float | None = None
+    """Largest loss against the last release (`--baseline FILE`): a fraction; of a metric, in its unit."""
     inconclusive: Literal["fail", "pass"] = "fail"
     """What to do when the measurement cannot tell."""
     unmeasured: Literal["fail", "pass"] = "fail"
@@ -60,6 +62,7 @@ RULES: dict[str, Rule] = {
     "max": Rule(upper=True, subjects=frozenset({_METRIC})),
     "min_speedup": Rule(upper=False, subjects=frozenset({_LATENCY})),
     "max_ratio": Rule(upper=True, subjects=frozenset({_SIZE, _MEMORY})),
+    "max_regression": Rule(upper=True, subjects=frozenset({_METRIC, _LATENCY, _SIZE, _MEMORY})),
 }
 BUILT_IN_SUBJECTS = (_LATENCY, _SIZE, _MEMORY)
 
@@ -95,7 +98,7 @@ class Verdict:
 
     Attributes:
         gate: The metric's name, or latency, size, memory.
-        rule: max_drop, min, max, min_speedup or max_ratio.
+        rule: Key of `RULES`.
         limit: The recipe's number.
         estimate: What was measured; None if nothing was.
         status: The outcome.

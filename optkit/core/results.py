@@ -46,6 +46,50 @@ class MetricResult:
 
 
 @dataclass(frozen=True, slots=True)
+class OperatorTime:
+    """What one operator took, or all operators of one type together.
+
+    Attributes:
+        name: The node (ONNX) or module (PyTorch) that it belongs to; empty if that is unknown, or this is about a type.
+        operator: Its type in the graph that the runtime executes, after the runtime's own fusions.
+        arithmetic: `int8`: computes on (or moves) 8-bit integers; `conversion`: converts to or from them; else `other`.
+        calls: How often it runs in one run of the model.
+        ms: Milliseconds of one run that it takes, all calls together; the median of the runs.
+        share: Of the time of all operators.
+    """
+
+    name: str
+    operator: str
+    arithmetic: Literal["int8", "conversion", "other"]
+    calls: int
+    ms: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Where the time of a model goes, operator by operator; measured apart from the latency, which profiling disturbs.
+
+    Attributes:
+        runs: How many runs were profiled.
+        ms: Milliseconds of one run that all operators take together; what lies between them is not counted.
+        int8_share: Share of `ms` in operators that compute on 8-bit integers.
+        conversion_share: Share of `ms` in operators that convert to or from 8-bit integers.
+        count: How many operators there are.
+        operators: The slowest, slowest first; 20 at most.
+        types: The types of operator that take most, first; 20 at most.
+    """
+
+    runs: int
+    ms: float
+    int8_share: float
+    conversion_share: float
+    count: int
+    operators: tuple[OperatorTime, ...]
+    types: tuple[OperatorTime, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
     """How fast one model ran in its own process.
 
@@ -61,6 +105,7 @@ class Timing:
         load_seconds: From nothing to a session.
         first_ms: The first run.
         peak_rss_bytes: Peak resident memory of the process.
+        profile: Where its time goes; None if the runtime does not tell.
     """
 
     runtime: str
@@ -74,6 +119,7 @@ class Timing:
     load_seconds: float
     first_ms: float
     peak_rss_bytes: int
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +183,10 @@ class StepResult:
     """Of the run that made it."""
     peak_rss_bytes: int
     notes: dict[str, Any]
+    size_bytes: int | None = None
+    """Of the ONNX model that it made, external data included; None if it made none."""
+    operators: dict[str, int] = field(default_factory=dict)
+    """Of that model: operator → nodes, the most frequent first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,3 +222,5 @@ class RunReport:
     remarks: tuple[str, ...] = ()
     class_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Output → name per class index, for whoever packages the run again."""
+    command: tuple[str, ...] = ()
+    """What to type in the recipe's folder to run it again."""

@@ -77,7 +77,15 @@ def refusals(model: ir.Model) -> list[Refusal]:
 def refusal(node: ir.Node, reason: str, advice: str, *, silent: bool = False) -> Refusal:
     """Returns what is wrong with `node`, in the terms of a person who wrote the model."""
     operator = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
-    return Refusal(node.name or "", operator, node.metadata_props.get(SOURCE, ""), reason, advice, silent)
+    return Refusal(node.name or "", operator, source_of(node), reason, advice, silent)
+
+
+def source_of(node: ir.Node) -> str:
+    """Returns the line of the model's code that a node comes from; for one that a pass put in, that of a neighbour."""
+    readers = [use.node for value in node.outputs for use in value.uses()]
+    makers = [producer for value in node.inputs if value is not None and (producer := value.producer()) is not None]
+    near = [node, *readers, *makers, *(use.node for each in readers for v in each.outputs for use in v.uses())]
+    return next((line for each in near if (line := each.metadata_props.get(SOURCE))), "")
 
 
 Verdict = tuple[str, str, bool] | None

@@ -12,9 +12,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from optkit.core.errors import OptkitError
 from optkit.core.interface import BATCH
 from optkit.measure.feeding import made_up_inputs
 from optkit.measure.latency_report import Feed, LatencyReport, ProcessFacts, Progress, Subject
+from optkit.measure.profile import from_json
 from optkit.measure.rounds import Rounds
 from optkit.measure.worker_process import WorkerProcess, cpus_for, start_worker
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
     from optkit.core.interface import Interface
+    from optkit.core.results import Profile
 
 
 def made_up_feeds(interface: Interface, seed: int = 0) -> list[Feed]:
@@ -32,8 +35,14 @@ def made_up_feeds(interface: Interface, seed: int = 0) -> list[Feed]:
     return [Feed(batch, made_up_inputs(interface, {**opt, BATCH: batch}, seed)) for batch in batches]
 
 
-def measure_latency(
-    baseline: Subject, candidates: Sequence[Subject], feeds: Sequence[Feed], budget: float, precision: float = 0.02
+def measure_latency(  # noqa: PLR0913  # what a measurement is
+    baseline: Subject,
+    candidates: Sequence[Subject],
+    feeds: Sequence[Feed],
+    budget: float,
+    precision: float = 0.02,
+    *,
+    profile: bool = False,
 ) -> Generator[Progress, None, LatencyReport]:
     """Times all subjects on each feed; yields progress and returns the report.
 
@@ -43,6 +52,7 @@ def measure_latency(
         feeds: Inputs, smallest first. Each gets an equal share of the budget.
         budget: Seconds of timing; loading and warm-up are not counted. Ten rounds are made whatever they take.
         precision: Half the width of the 95 % interval, relative to the ratio, at which a feed is settled.
+        profile: Whether to record, after the timing, where the time goes on the last feed.
 
     Raises:
         StepFailed: A subject's process died, or its model failed; the message names the subject.
@@ -68,13 +78,29 @@ def measure_latency(
             results.append(rounds.result(feed.batch))
         firsts = [warm["first_s"] for warm in warm_ups[0]]
         facts = map(ProcessFacts, loads, firsts, [worker.ask("peak_rss") for worker in workers])
-        return LatencyReport(tuple(results), dict(zip([s.name for s in subjects], facts, strict=True)), tuple(cpus))
+        processes = dict(zip([subject.name for subject in subjects], facts, strict=True))
+        profiles: dict[str, Profile | str] = {}
+        for worker in workers if profile else ():
+            yield Progress(1.0, f"profiling {worker.subject.name}")
+            profiles[worker.subject.name] = _profile(worker)
+        return LatencyReport(tuple(results), processes, tuple(cpus), profiles)
 
 
 def _open(worker: WorkerProcess, cpus: Sequence[int]) -> float:
     subject = worker.subject
     folder = str(subject.folder.resolve())
     return float(worker.ask("open", runtime=subject.runtime, folder=folder, threads=subject.threads, cpus=cpus))
+
+
+def _profile(worker: WorkerProcess) -> Profile | str:
+    subject = worker.subject
+    try:
+        found = worker.ask(
+            "profile", runtime=subject.runtime, folder=str(subject.folder.resolve()), threads=subject.threads
+        )
+    except OptkitError as error:  # the model is timed already: that must not be lost
+        return error.message
+    return from_json(found)
 
 
 def _save(feed: Feed, scratch: Path, index: int) -> dict[str, str]:

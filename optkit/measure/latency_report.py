@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from optkit.core.results import Profile
     from optkit.measure.statistics import Interval
 
 
@@ -107,11 +108,13 @@ class LatencyReport:
         feeds: One result per feed.
         processes: Subject name → what its process used.
         cpus: Those that all processes were pinned to; none if they were not.
+        profiles: Subject name → where its time goes, or why that is unknown; empty if it was not asked for.
     """
 
     feeds: tuple[FeedResult, ...]
     processes: Mapping[str, ProcessFacts]
     cpus: tuple[int, ...]
+    profiles: Mapping[str, Profile | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """A process that times one model, told what to do by JSON lines; started by `optkit.measure.worker_process`.
 
 It imports the one runtime that it times and nothing else that is heavy, so that its memory and its threads are that
-runtime's own. Requests: open, feed, warm_up, measure, peak_rss. A reply is {"value": …} or {"error": …}.
+runtime's own. Requests: open, feed, warm_up, measure, peak_rss, profile. A reply is {"value": …} or {"error": …}.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from optkit.core.errors import OptkitError
+from optkit.core.errors import OptkitError, StepFailed
 from optkit.core.lifetime import die_with_parent
 
 if TYPE_CHECKING:
@@ -77,6 +77,17 @@ class Worker:
         # Not getrusage: its maximum survives exec, so that it would count the memory of the process that started this.
         status = Path("/proc/self/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+    def profile(self, runtime: str, folder: str, threads: int) -> dict[str, Any]:
+        """Opens the model anew, in place of the one that was timed, and returns where its time goes."""
+        from optkit.measure import profile
+        from optkit.runtimes import runtime_named
+
+        open_profiled = runtime_named(runtime).open_profiled
+        if open_profiled is None:
+            raise StepFailed(f"the runtime {runtime} does not tell the times of operators")
+        del self.session  # two of a large model may not fit
+        return asdict(profile.summary(profile.record(open_profiled(Path(folder), threads), self.inputs)))
 
 
 def serve(requests: TextIO, replies: TextIO) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import MissingDependency, UsageError
-from optkit.graph.clean import SOURCE
 from optkit.graph.load import load_model
 from optkit.graph.quiet import quiet
 from optkit.graph.shapes import refresh_shapes
-from optkit.graph.tensorrt_rules import REPLACE, Refusal, refusals
+from optkit.graph.tensorrt_rules import REPLACE, Refusal, refusals, source_of
 from optkit.graph.walk import nodes
 from optkit.runtimes.tensorrt.parsing import parse
 
@@ -71,10 +70,18 @@ def require_ready(found: Sequence[Refusal], target: str) -> None:
         return
     lines = [f"  {describe(each)}" for each in found[:_SHOWN]]
     more = [f"  … and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
-    advice = "; ".join(dict.fromkeys(each.advice for each in found))
+    raise UsageError("\n".join([f"{headline(found, target)}:", *lines, *more]), hint=advice(found))
+
+
+def headline(found: Sequence[Refusal], target: str) -> str:
+    """Returns how many nodes are refused, in words."""
     nodes_found = "1 node keeps" if len(found) == 1 else f"{len(found)} nodes keep"
-    message = "\n".join([f"{nodes_found} the graph from becoming an engine of {target}:", *lines, *more])
-    raise UsageError(message, hint=advice)
+    return f"{nodes_found} the graph from becoming an engine of {target}"
+
+
+def advice(found: Sequence[Refusal]) -> str:
+    """Returns what to do about all of them."""
+    return "; ".join(dict.fromkeys(each.advice for each in found))
 
 
 def describe(found: Refusal) -> str:
@@ -87,7 +94,7 @@ def describe(found: Refusal) -> str:
 def _from_parser(errors: Sequence[ParserError], path: Path) -> Iterator[Refusal]:
     if not errors:
         return
-    sources = {node.name: node.metadata_props.get(SOURCE, "") for node in nodes(load_model(path))}
+    sources = {node.name: source_of(node) for node in nodes(load_model(path))}
     for error in dict.fromkeys(errors):
         reason = "the parser has no such operator" if error.text == "false" else error.text
         yield Refusal(error.node, error.operator, sources.get(error.node, ""), reason, REPLACE)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import StepFailed
 from optkit.measure.feeding import made_up_inputs
 from optkit.measure.parity import compare_outputs
 from optkit.passes.calibration import calibration_feeds
-from optkit.passes.onnx_step import error_note, open_runtime
+from optkit.passes.layer_errors import compare_layers
+from optkit.passes.onnx_step import emptied, error_note, open_runtime, read_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optkit.core.interface import Interface
+    from optkit.passes.layer_errors import LayerError
+
+MOST_LAYERS = 200
+"""Tensors whose errors are noted: the worst ones of a large graph."""
 
 
 def one_feed(inputs: Mapping[str, Path], interface: Interface) -> dict[str, NDArray[Any]]:
@@ -43,3 +49,31 @@ def output_quality(
         if array.dtype.kind == "f" and not np.isfinite(array[np.isfinite(before[name])]).all():
             raise StepFailed(f"output '{name}' became NaN or infinite in {form}")
     return {error.output: error_note(error) for error in compare_outputs(before, after)}
+
+
+def layer_quality(
+    inputs: Mapping[str, Path], out: Path, interface: Interface, scratch: Path
+) -> list[dict[str, str | float | None]]:
+    """Returns how far each tensor of the artifact at `out` is from that of the step's model, in the graph's order.
+
+    A signal-to-noise ratio is what remains where channels were rescaled on purpose, and None where nothing differs.
+    """
+    first, second = read_model(inputs["model"])[0], read_model(out)[0]
+    try:
+        errors = compare_layers(first, second, one_feed(inputs, interface), emptied(scratch)).errors
+    except StepFailed:  # a graph that runs as a whole, but not with each tensor as an output
+        return []
+    ratios = [(error, _ratio(error)) for error in errors]
+    known = [(error, ratio) for error, ratio in ratios if ratio > -math.inf]
+    worst = sorted(known, key=lambda pair: pair[1])[:MOST_LAYERS]
+    shown = {error.tensor for error, _ in worst}
+    return [
+        {"tensor": error.tensor, "operator": error.operator, "sqnr_db": ratio if ratio < math.inf else None}
+        for error, ratio in known
+        if error.tensor in shown
+    ]
+
+
+def _ratio(error: LayerError) -> float:
+    ratio = error.sqnr_db if error.rescaled_db is None else error.rescaled_db
+    return -math.inf if math.isnan(ratio) else ratio

@@ -15,7 +15,7 @@ from optkit.passes.observing import Observation
 from optkit.passes.onnx_step import move_artifact, read_model, write_model
 from optkit.passes.output_error import OutputError
 from optkit.passes.preparing import Preparation
-from optkit.passes.quality import output_quality
+from optkit.passes.quality import layer_quality, output_quality
 from optkit.passes.ranging import range_notes, with_ranges
 from optkit.passes.selecting import selection
 from optkit.passes.writers import Data, DynamicWriter, StaticWriter, Writer, mark
@@ -75,6 +75,7 @@ def quantize(do: Quantize, inputs: Mapping[str, Path], work: Work, *, searches: 
     work.progress(0.9, "checking")
     _note_int8(do, out, work)
     work.notes["quality"] = output_quality(inputs, out, interface, "int8")
+    work.notes["layers"] = layer_quality(inputs, out, interface, work.scratch / "layers")
     move_artifact(out, work.out)
 
 

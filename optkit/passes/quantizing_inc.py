@@ -19,7 +19,7 @@ from optkit.graph.shapes import refresh_shapes
 from optkit.passes.calibration import calibration_feeds
 from optkit.passes.capture import Job, Unfit, call_shapes, capture_program, named_symbols, quiet
 from optkit.passes.onnx_step import move_artifact, write_model
-from optkit.passes.quality import output_quality
+from optkit.passes.quality import layer_quality, output_quality
 from optkit.quant.int8_nodes import count_int8
 from optkit.runtimes.torch_model import call_arguments, code_folder, load_module
 
@@ -61,6 +61,7 @@ def quantize(do: QuantizeInc, inputs: Mapping[str, Path], work: Work) -> None:
     write_model(_exported(prepared, job), interface, out)
     _note_int8(out, work)
     work.notes["quality"] = output_quality(inputs, out, interface, "int8")
+    work.notes["layers"] = layer_quality(inputs, out, interface, work.scratch / "layers")
     move_artifact(out, work.out)
 
 

@@ -12,7 +12,7 @@ from optkit.graph.save import weight_bytes
 from optkit.graph.shapes import name_nodes
 from optkit.graph.upgrade import upgrade
 from optkit.passes.onnx_step import move_artifact, read_model, write_model
-from optkit.passes.quality import output_quality
+from optkit.passes.quality import layer_quality, output_quality
 from optkit.quant.blocks import Form, quantize
 from optkit.quant.embeddings import find_embeddings
 from optkit.quant.weight_only import BLOCKED_OPSET, CONTRIB, write_dequantized, write_embedding, write_matmulnbits
@@ -56,6 +56,7 @@ def quantize_weights(do: QuantizeWeights, inputs: Mapping[str, Path], work: Work
     write_model(model, interface, out)
     work.progress(0.9, "checking")
     work.notes["quality"] = output_quality(inputs, out, interface, f"{do.bits}-bit weights")
+    work.notes["layers"] = layer_quality(inputs, out, interface, work.scratch / "layers")
     move_artifact(out, work.out)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from optkit.quant.engine import activation_scales
-from optkit.quant.ranges import METHODS, find_range
+from optkit.quant.ranges import METHODS, expected_sqnr_db, find_range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +40,8 @@ class Chosen:
     runs: int
 
 
+MOST_HISTOGRAMS, BINS = 32, 64
+"""Tensors of a graph whose histograms are noted, and into how many bins."""
 MOST_RUNS = 64
 """Of the model, for tensors whose methods disagree; those that disagree most come first."""
 MIN_GAIN = 0.01
@@ -56,15 +59,23 @@ def with_ranges(writer: StaticWriter) -> StaticWriter:
     return replace(writer, ranges=ranges, methods=dict.fromkeys(ranges, method))
 
 
-def range_notes(writer: StaticWriter, quantized: ir.Model) -> list[dict[str, object]]:
-    """Returns what to note of each tensor: what was seen, its range, how that was chosen, and its numbers."""
-    return [_note(writer, name, quantized) for name in writer.ranges]
+def range_notes(writer: StaticWriter, quantized: ir.Model) -> list[dict[str, Any]]:
+    """Returns what to note of each tensor: what was seen, its range, how that was chosen, and its numbers.
+
+    The tensors that lose most to their range come with a histogram of what was seen, from `min` to `max`.
+    """
+    notes = [_note(writer, name, quantized) for name in writer.ranges]
+    lossy = sorted((note for note in notes if note["sqnr_db"] is not None), key=itemgetter("sqnr_db"))
+    for note in lossy[:MOST_HISTOGRAMS]:
+        note["histogram"] = writer.seen.histograms[note["tensor"]].coarse(BINS)
+    return notes
 
 
-def _note(writer: StaticWriter, name: str, quantized: ir.Model) -> dict[str, object]:
+def _note(writer: StaticWriter, name: str, quantized: ir.Model) -> dict[str, Any]:
     histogram, (low, high) = writer.seen.histograms[name], writer.ranges[name]
-    note: dict[str, object] = {"tensor": name, "min": histogram.low, "max": histogram.high, "low": low, "high": high}
+    note: dict[str, Any] = {"tensor": name, "min": histogram.low, "max": histogram.high, "low": low, "high": high}
     note["method"] = writer.methods[name]
+    note["sqnr_db"] = expected_sqnr_db(histogram, (low, high), _levels(writer))
     for key in ("scale", "zero_point"):
         value = quantized.graph.initializers.get(f"{name}_{key}")
         if value is not None and value.const_value is not None:

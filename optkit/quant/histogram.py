@@ -71,6 +71,15 @@ class Histogram:
 
         return (np.arange(BINS + 1) - _HALF) * (self.limit / _HALF)
 
+    def coarse(self, bins: int) -> list[int]:
+        """Returns the counts in so many bins of equal width between the smallest and the largest value seen."""
+        import numpy as np
+
+        if not self.low < self.high:
+            return []
+        places = np.clip((self.centers() - self.low) * (bins / (self.high - self.low)), 0, bins - 1).astype(np.intp)
+        return [int(count) for count in np.bincount(places, weights=self.counts, minlength=bins)]
+
     def _grow(self, magnitude: float) -> None:
         import numpy as np
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -49,6 +50,26 @@ def find_range(
     bins = (high - low) / (2 * histogram.limit) * len(histogram.counts)
     fraction = min(1.0, max(_SMALLEST_FRACTION, _BINS_PER_LEVEL * levels / bins))
     return _search(_divergence(histogram, levels), low, high, fraction, symmetric=symmetric)
+
+
+def expected_sqnr_db(histogram: Histogram, ends: Range, levels: int = 255) -> float | None:
+    """Returns the signal-to-noise ratio of a tensor that is quantized to a range, in dB.
+
+    Args:
+        histogram: Of the tensor.
+        ends: low, high of the range.
+        levels: Number of steps between the smallest and the largest code.
+
+    Returns:
+        None for a tensor that is constant, or with a range of nothing.
+    """
+    import numpy as np
+
+    if not (ends[0] < ends[1] and histogram.low < histogram.high):
+        return None
+    noise = float(_squared_error(histogram, levels)(*(np.array([end]) for end in ends))[0])
+    signal = float(histogram.centers() ** 2 @ histogram.counts)
+    return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
 
 
 def _percentile(histogram: Histogram, percentile: float, low: float, high: float, *, symmetric: bool) -> Range:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from optkit.core.errors import UsageError
 from optkit.report.format import one_line, seconds
 from optkit.report.headline import SYMBOLS, caveats, headline, verdict_line
+from optkit.report.profiles import profiles, slowest
 from optkit.report.tables import VERDICT_COLUMN, Row, Sheet, comparison, conditions, steps, untimed, verdicts
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from optkit.core.results import CandidateResult, RunReport
 
+_OPERATORS = 20
 _SPECIAL = re.compile(r"([\\`*_\[\]<|~&])")
 
 
@@ -28,6 +30,7 @@ def summary(report: RunReport) -> str:
         _table(comparison(report)),
         _escaped(conditions(report)),
         *(block for candidate in report.candidates for block in _candidate(candidate)),
+        _profiles(report),
         _details("Steps", _table(steps(report))),
         _details("Provenance", _bullets(list(_provenance(report)))),
     ]
@@ -64,6 +67,11 @@ def _candidate(candidate: CandidateResult) -> Iterator[str]:
     yield f"Accepted without having passed:\n\n{_bullets(notes)}" if notes else ""
     packages = [one_line(f"{emitter}: {path}") for emitter, path in candidate.packages.items()]
     yield f"Packages:\n\n{_bullets(packages)}" if packages else ""
+
+
+def _profiles(report: RunReport) -> str:
+    found = profiles(report)
+    return _details("Where the time goes", _table(slowest(found, "operators", _OPERATORS))) if found else ""
 
 
 def _provenance(report: RunReport) -> Iterator[str]:

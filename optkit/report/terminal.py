@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from optkit.core.gates import Status
 from optkit.report.format import one_line
 from optkit.report.headline import SYMBOLS, headline, verdict_line
+from optkit.report.profiles import profiles, slowest
 from optkit.report.tables import VERDICT_COLUMN, Row, Sheet, comparison, conditions, untimed, verdicts
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from optkit.core.results import CandidateResult, RunReport
 
 _PADDING = 3  # columns that a cell of a drawn table takes besides its text
+_TYPES = 5  # types of operators; Markdown names the operators
 _STYLES = {
     Status.PASSED: "green",
     Status.FAILED: "bold red",
@@ -30,7 +32,7 @@ _STYLES = {
 
 
 def render(report: RunReport, console: Console, folder: Path = Path()) -> None:
-    """Prints the comparison, the gates, the packages and, last, the outcome.
+    """Prints the comparison, what takes time, the gates, the packages and, last, the outcome.
 
     In a terminal the tables are drawn and coloured, each colour beside a symbol and a word. Elsewhere columns are
     two or more spaces apart, whole however wide, without colours.
@@ -44,6 +46,7 @@ def render(report: RunReport, console: Console, folder: Path = Path()) -> None:
         section(console, title, sheet)
     for line in (conditions(report), *untimed(report), *map(one_line, report.remarks)):
         _line(console, line)
+    section(console, "Where the time goes", slowest(profiles(report), "types", _TYPES))
     for candidate in report.candidates:
         section(console, one_line(f"Gates of {candidate.name}"), verdicts(candidate))
     for candidate in report.candidates:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from optkit.core.errors import MissingDependency, UsageError
 from optkit.core.keys import installed_version
-from optkit.runtimes import onnxruntime_cpu, openvino_cpu, torch_eager
+from optkit.runtimes import (
+    onnxruntime_cpu,
+    onnxruntime_profile,
+    openvino_cpu,
+    openvino_profile,
+    torch_eager,
+    torch_profile,
+)
 from optkit.runtimes.session import Runtime, Session
 from optkit.runtimes.tensorrt.library import LIBRARIES
 from optkit.runtimes.tensorrt.session import open_session
@@ -21,9 +28,28 @@ if TYPE_CHECKING:
 __all__ = ["RUNTIMES", "Runtime", "Session", "check_installed", "runtime_named"]
 
 RUNTIMES: Mapping[str, Runtime] = {
-    "torch": Runtime("torch", frozenset({"torch", "program"}), ("torch", "safetensors"), torch_eager.open_session),
-    "onnxruntime": Runtime("onnxruntime", frozenset({"onnx"}), ("onnxruntime",), onnxruntime_cpu.open_session),
-    "openvino": Runtime("openvino", frozenset({"onnx"}), ("openvino",), openvino_cpu.open_session, "openvino"),
+    "torch": Runtime(
+        "torch",
+        frozenset({"torch", "program"}),
+        ("torch", "safetensors"),
+        torch_eager.open_session,
+        open_profiled=torch_profile.open_profiled,
+    ),
+    "onnxruntime": Runtime(
+        "onnxruntime",
+        frozenset({"onnx"}),
+        ("onnxruntime",),
+        onnxruntime_cpu.open_session,
+        open_profiled=onnxruntime_profile.open_profiled,
+    ),
+    "openvino": Runtime(
+        "openvino",
+        frozenset({"onnx"}),
+        ("openvino",),
+        openvino_cpu.open_session,
+        "openvino",
+        openvino_profile.open_profiled,
+    ),
 } | {
     name: Runtime(name, frozenset({"engine"}), (library.distribution,), partial(open_session, name), library.extra)
     for name, library in LIBRARIES.items()

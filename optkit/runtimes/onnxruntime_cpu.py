@@ -40,8 +40,10 @@ class OnnxRuntimeSession:
         return dict(zip(self.outputs, results, strict=True))
 
 
-def open_session(folder: Path, threads: int) -> OnnxRuntimeSession:
+def open_session(folder: Path, threads: int, trace: Path | None = None) -> OnnxRuntimeSession:
     """Opens `model.onnx` of the artifact at `folder` with `threads` intra-op threads.
+
+    With `trace`, the profiler is on and writes to a file whose name starts so.
 
     Raises:
         UsageError: The file is missing, truncated or no ONNX model.
@@ -54,8 +56,12 @@ def open_session(folder: Path, threads: int) -> OnnxRuntimeSession:
         raise UsageError(f"{MODEL_FILE} is missing")
     onnxruntime.disable_telemetry_events()
     states = onnxruntime.capi.onnxruntime_pybind11_state
+    options = _options(threads)
+    if trace is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(trace)
     try:
-        inference = onnxruntime.InferenceSession(path, _options(threads), providers=["CPUExecutionProvider"])
+        inference = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except (states.InvalidProtobuf, states.NoModel, states.InvalidArgument) as error:
         raise UsageError(f"{MODEL_FILE} is damaged or no ONNX model: {short_message(error)}") from error
     except _errors() as error:

@@ -54,8 +54,10 @@ class OpenVinoSession:
             raise StepFailed(f"openvino: {short_message(error)}") from error
 
 
-def open_session(folder: Path, threads: int) -> OpenVinoSession:
+def open_session(folder: Path, threads: int, *, counters: bool = False) -> OpenVinoSession:
     """Compiles `model.onnx` of the artifact at `folder` for `threads` threads and the least latency.
+
+    With `counters`, the request tells after each run how long each operator took.
 
     What the graph keeps in float32 is computed in float32 on every machine: left to itself OpenVINO takes bfloat16
     where the CPU has it, and the accuracy that was measured would hold on some machines only.
@@ -65,7 +67,7 @@ def open_session(folder: Path, threads: int) -> OpenVinoSession:
         UsageError: The file is missing, truncated or no ONNX model.
         StepFailed: This openvino cannot run it, for instance because it has an unknown operator.
     """
-    compiled = compile_model(folder / MODEL_FILE, threads)
+    compiled = compile_model(folder / MODEL_FILE, threads, counters=counters)
     ports = [port.get_names() for port in compiled.outputs]
     wanted = [tensor.name for tensor in interfaces.read(folder).outputs]
     absent = [name for name in wanted if not any(name in names for names in ports)]
@@ -76,7 +78,7 @@ def open_session(folder: Path, threads: int) -> OpenVinoSession:
     return OpenVinoSession(compiled.create_infer_request(), inputs, outputs)
 
 
-def compile_model(path: Path, threads: int) -> Any:  # noqa: ANN401  # openvino is an extra: its types are not checked
+def compile_model(path: Path, threads: int, *, counters: bool = False) -> Any:  # noqa: ANN401  # openvino is an extra: its types are not checked
     """Returns the `CompiledModel` of the ONNX file at `path`.
 
     Raises:
@@ -93,6 +95,7 @@ def compile_model(path: Path, threads: int) -> Any:  # noqa: ANN401  # openvino 
         "NUM_STREAMS": 1,
         # Whoever times a model pins its process; pinning threads within that would put them all on one core.
         "ENABLE_CPU_PINNING": False,
+        "PERF_COUNT": counters,
     }
     try:
         return openvino.Core().compile_model(model, "CPU", options)

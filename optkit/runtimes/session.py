@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from optkit.runtimes.profiling import ProfiledSession
+
 
 class Session(Protocol):
     """A loaded model, ready to run."""
@@ -37,6 +39,7 @@ class Runtime:
         open: (artifact folder, threads ≥ 1) → session. Raises UsageError for a model that is broken or does not
             fit together, StepFailed for one that fails while it is loaded.
         extra: The extra of optkit that brings `needs`, where a plain installation does not.
+        open_profiled: As `open`, for a session that keeps the times of its operators; None if the runtime cannot.
     """
 
     name: str
@@ -44,3 +47,4 @@ class Runtime:
     needs: tuple[str, ...]
     open: Callable[[Path, int], Session]
     extra: str = ""
+    open_profiled: Callable[[Path, int], ProfiledSession] | None = None

@@ -31,7 +31,14 @@ if TYPE_CHECKING:
 
 
 def bench(  # noqa: PLR0913, PLR0917  # what the command takes
-    models: Sequence[Path], store: Path, threads: int, seconds: float, precision: float, runtimes: Sequence[str] = ()
+    models: Sequence[Path],
+    store: Path,
+    threads: int,
+    seconds: float,
+    precision: float,
+    runtimes: Sequence[str] = (),
+    *,
+    profile: bool = False,
 ) -> Generator[Event, None, dict[str, tuple[Timing, Estimate | None]]]:
     """Times models interleaved, the first being the one that the others are compared with.
 
@@ -49,7 +56,7 @@ def bench(  # noqa: PLR0913, PLR0917  # what the command takes
     subjects = [Subject(model.name, model.runtime, model.folder, threads) for model in opened]
     names = [model.name for model in opened]
     shape = shared_inputs(names, [interface.read(model.folder) for model in opened])
-    report = yield from timing.run(subjects, shape, seconds, precision)
+    report = yield from timing.run(subjects, shape, seconds, precision, profile=profile)
     results: dict[str, tuple[Timing, Estimate | None]] = {}
     for model in opened:
         speedup = report.feeds[-1].speedups.get(model.name)

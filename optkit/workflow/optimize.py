@@ -20,22 +20,25 @@ from optkit.core.results import BaselineResult, CandidateResult, RunReport, Step
 from optkit.core.runner import Execution
 from optkit.core.store import Store
 from optkit.runtimes import check_installed
-from optkit.workflow import evaluation, output, packaging, reporting, timing
+from optkit.workflow import evaluation, output, packaging, releasing, reporting, timing
 from optkit.workflow.choices import CALIBRATION, SEARCH, apart, choices
 from optkit.workflow.engines import check_buildable
 from optkit.workflow.evaluation import Subject, baseline_of, candidate_of
 from optkit.workflow.host import this_host
 from optkit.workflow.judging import verdicts
+from optkit.workflow.model_facts import model_facts
 from optkit.workflow.provenance import provenance
+from optkit.workflow.regression import regressions
 from optkit.workflow.sources import declared_interface, recipe_sources
 from optkit.workflow.tables import TARGETS, load_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from optkit.core.events import StepFinished
     from optkit.core.gates import Approved
     from optkit.core.recipe import Recipe
+    from optkit.core.release import Release
     from optkit.core.results import MetricResult
     from optkit.workflow.timing import Timings
 
@@ -53,6 +56,8 @@ class Request:
         store: Folder of the store.
         lock: Whether to write a lockfile beside the recipe.
         bisect: Whether to say which step and node first make a result bad.
+        baseline: Baseline file that the run must not fall behind, if any.
+        any_machine: Whether that file may come from another machine class.
     """
 
     recipe: Path
@@ -61,6 +66,8 @@ class Request:
     store: Path
     lock: bool = False
     bisect: bool = False
+    baseline: Path | None = None
+    any_machine: bool = False
 
 
 def optimize(request: Request) -> Generator[Event, None, tuple[RunReport, Path]]:
@@ -106,12 +113,25 @@ def refusal(report: RunReport) -> str:
     return "\n".join(["no candidate is approved; nothing was packaged:", *lines])
 
 
+def _command(request: Request) -> tuple[str, ...]:
+    """Returns the command without paths of this machine."""
+    overrides = [part for override in request.overrides for part in ("--set", override)]
+    return ("optkit", "optimize", request.recipe.name, *overrides)
+
+
 def _start(recipe: Recipe, folder: Path, request: Request) -> _Run:
     store = Store(request.store)
     store.sweep()
     sources = recipe_sources(recipe, store.digests.file)
     execution = Execution(sources, store, Environment.here(this_host()), folder / output.REPRO)
-    return _Run(recipe, folder, execution, request)
+    return _Run(recipe, folder, execution, request, _release(recipe, request))
+
+
+def _release(recipe: Recipe, request: Request) -> Release | None:
+    if request.baseline is None:
+        return None
+    here = releasing.machine_class(provenance({}, SEED))
+    return releasing.read_release(request.baseline, recipe, here, any_machine=request.any_machine)
 
 
 @dataclass(slots=True)
@@ -120,12 +140,14 @@ class _Run:
     folder: Path
     execution: Execution
     request: Request
+    release: Release | None
     started: float = field(default_factory=time.time)
     remarks: list[str] = field(default_factory=list)
 
     def events(self) -> Generator[Event, None, RunReport]:
         """Runs everything in order; this order is the product's promise."""
         yield from self._remark_missing_gates()
+        yield from self._remark_release()
         packaging.check_served(self.recipe)
         for name in self.recipe.leaves:
             check_installed(self._target_runtime(name))
@@ -145,10 +167,11 @@ class _Run:
         # Before the timing: a metric that does not fit should not cost a measurement.
         scores = [evaluation.score(self.recipe, baseline, candidate, self.execution) for candidate in candidates]
         timings = yield from timing.measure(self.recipe, baseline, candidates, self.execution)
+        self.remarks += timing.unprofiled(timings.report) if timings.report else []
         results: list[CandidateResult] = []
         approved: list[Approved] = []
         for candidate, metrics in zip(candidates, scores, strict=True):
-            result = yield from self._candidate(candidate, metrics, timings)
+            result = yield from self._candidate(baseline, candidate, metrics, timings)
             results.append(result)
             approved += self._approve(result)
         if self.request.bisect:
@@ -162,6 +185,17 @@ class _Run:
         if not any(self.recipe.gates_of(leaf) for leaf in self.recipe.leaves):
             self.remarks.append("the recipe has no gates: nothing was demanded of the result")
             yield Note(self.remarks[-1])
+
+    def _remark_release(self) -> Iterator[Event]:
+        """Says what the comparison with the last release rests on, or that a recipe which asks for one gets none."""
+        lines: Iterable[str] = ()
+        if self.release is not None:
+            lines = releasing.remarks(self.release, provenance({}, SEED), self.recipe.leaves)
+        elif any(gate.max_regression is not None for gate in self.recipe.gates.values()):
+            lines = ["there is no --baseline: max_regression is not judged"]
+        for line in lines:
+            self.remarks.append(line)
+            yield Note(line)
 
     def _check_data(self) -> Iterator[Event]:
         """Refuses a model that takes no samples, and parts of the data that share some with the one that judges."""
@@ -196,16 +230,14 @@ class _Run:
         return TARGETS[self.recipe.targets[name]].runtime
 
     def _candidate(
-        self, candidate: Subject, metrics: list[MetricResult], timings: Timings
+        self, baseline: Subject, candidate: Subject, metrics: list[MetricResult], timings: Timings
     ) -> Generator[Event, None, CandidateResult]:
         size = packaging.model_bytes(self.execution.path(candidate.name))
         ratio = size / packaging.model_bytes(self.execution.path(self.recipe.reference))
         gates_of = self.recipe.gates_of(candidate.name)
-        judged = verdicts(gates_of, metrics, ratio, timings.speedup(candidate.name), timings.pair(candidate.name))
-        for verdict in judged:
-            yield Judged(candidate.name, verdict.gate, verdict.rule, str(verdict.status), str(verdict))
         speedup = timings.speedup(candidate.name)
-        return CandidateResult(
+        judged = verdicts(gates_of, metrics, ratio, speedup, timings.pair(candidate.name))
+        result = CandidateResult(
             name=candidate.name,
             target=self.recipe.targets[candidate.name],
             digest=self.execution.results[candidate.name].digest,
@@ -215,9 +247,18 @@ class _Run:
             timing=timings.of(candidate.name),
             speedup=None if isinstance(speedup, str) else speedup,
             untimed=speedup if isinstance(speedup, str) else "",
-            verdicts=tuple(judged),
-            approved=all(verdict.accepted for verdict in judged),
+            verdicts=(),
+            approved=False,
         )
+        if self.release is not None:
+            original = self._baseline(baseline, timings)
+            judged += regressions(gates_of, self.release, original, self._sources(), result)
+        for verdict in judged:
+            yield Judged(candidate.name, verdict.gate, verdict.rule, str(verdict.status), str(verdict))
+        return replace(result, verdicts=tuple(judged), approved=all(verdict.accepted for verdict in judged))
+
+    def _sources(self) -> dict[str, str]:
+        return {name: self.execution.digest(name) for name in self.execution.sources}
 
     def _bisect(self, baseline: Subject, candidate: Subject, result: CandidateResult) -> Iterator[Event]:
         from optkit.workflow.bisecting import bisect
@@ -243,7 +284,6 @@ class _Run:
     def _report(
         self, baseline: Subject, candidates: list[CandidateResult], timings: Timings
     ) -> Generator[Event, None, RunReport]:
-        digests = {name: self.execution.digest(name) for name in self.execution.sources}
         report = RunReport(
             version=1,
             recipe=self.recipe.name,
@@ -254,9 +294,10 @@ class _Run:
             baseline=self._baseline(baseline, timings),
             candidates=tuple(candidates),
             steps=tuple(self._step(event) for event in self.execution.finished.values()),
-            provenance=provenance(digests, SEED),
+            provenance=provenance(self._sources(), SEED),
             remarks=tuple(self.remarks),
             class_names=packaging.class_names(self.recipe, self.execution.sources),
+            command=_command(self.request),
         )
         reporting.write(report, self.folder)
         if self.request.lock:
@@ -276,6 +317,7 @@ class _Run:
 
     def _step(self, event: StepFinished) -> StepResult:
         step = self.execution.steps[event.step]
+        size, operators = model_facts(event.kind, self.execution.path(event.step))
         return StepResult(
             name=step.name,
             pass_name=type(step.do).__name__,
@@ -287,4 +329,6 @@ class _Run:
             seconds=event.record["seconds"],
             peak_rss_bytes=event.record["peak_rss_bytes"],
             notes=event.record["notes"],
+            size_bytes=size,
+            operators=operators,
         )

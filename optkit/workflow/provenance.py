@@ -13,7 +13,18 @@ from optkit.workflow.host import cpu_name, this_host
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DISTRIBUTIONS = ("optkit", "torch", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "onnxsim", "numpy", "scipy")
+DISTRIBUTIONS = (
+    "optkit",
+    "torch",
+    "onnx",
+    "onnx_ir",
+    "onnxruntime",
+    "onnxscript",
+    "onnxsim",
+    "openvino",
+    "numpy",
+    "scipy",
+)
 
 
 def provenance(sources: Mapping[str, str], seed: int) -> Provenance:

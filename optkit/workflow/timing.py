@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optkit.core import interface
-from optkit.core.events import Event, StepProgress, StepStarted
+from optkit.core.events import Event, Note, StepProgress, StepStarted
 from optkit.core.gates import Estimate
 from optkit.core.results import Timing
 
@@ -79,7 +79,7 @@ def measure(
         subjects = [_timed(subject, execution, threads) for subject in (baseline, *timed)]
         yield StepStarted(STEP)
         seconds = recipe.measure.seconds * len(timed)
-        report = yield from run(subjects, model, seconds, recipe.measure.precision)
+        report = yield from run(subjects, model, seconds, recipe.measure.precision, profile=True)
     runtimes = {subject.name: subject.runtime for subject in (baseline, *candidates)}
     return Timings(model.sizes("opt"), threads, runtimes, report, untimed, baseline.name)
 
@@ -100,24 +100,32 @@ def timing_of(report: LatencyReport, name: str, runtime: str, threads: int, size
         load_seconds=process.load_s,
         first_ms=process.first_run_s * 1e3,
         peak_rss_bytes=process.peak_rss,
+        profile=None if isinstance(profile := report.profiles.get(name), str) else profile,
     )
 
 
 def run(
-    subjects: Sequence[Timed], model: interface.Interface, seconds: float, precision: float
+    subjects: Sequence[Timed], model: interface.Interface, seconds: float, precision: float, *, profile: bool
 ) -> Generator[Event, None, LatencyReport]:
-    """Times subjects on made-up inputs at the tuned sizes, passing progress on as events."""
+    """Times subjects on made-up inputs at the tuned sizes, passing progress on as events; says what has no profile."""
     from optkit.measure.latency import made_up_feeds, measure_latency
 
-    measurement = measure_latency(subjects[0], subjects[1:], made_up_feeds(model), seconds, precision)
+    measurement = measure_latency(subjects[0], subjects[1:], made_up_feeds(model), seconds, precision, profile=profile)
     while True:
         try:
             progress = next(measurement)
         except StopIteration as stop:
             report: LatencyReport = stop.value
             yield StepProgress(STEP, 1.0, "done")
+            for line in unprofiled(report):
+                yield Note(line)
             return report
         yield StepProgress(STEP, progress.fraction, progress.text.strip())
+
+
+def unprofiled(report: LatencyReport) -> list[str]:
+    """Returns a sentence for each subject that was timed, but whose profile failed."""
+    return [f"{name} has no profile: {why}" for name, why in report.profiles.items() if isinstance(why, str)]
 
 
 def _timed(subject: Subject, execution: Execution, threads: int) -> Timed:

@@ -27,6 +27,9 @@ def test_optimize_writes_everything_for_people_and_programs(onnx_run: Run) -> No
     assert report["outcome"] == "approved"
     (candidate,) = report["candidates"]
     assert candidate["timing"]["samples_ms"]
+    assert candidate["timing"]["profile"]["int8_share"] > 0
+    assert report["baseline"]["timing"]["profile"]["int8_share"] == 0
+    assert "Where the time goes" in (onnx_run.folder / "summary.md").read_text()
 
 
 def test_optimize_tells_programs_what_happens(onnx_run: Run) -> None:
@@ -126,7 +129,10 @@ def test_bench_compares_with_the_first(optkit: Optkit, project: Project, onnx_ru
     assert second["speedup"]["lower"] <= second["speedup"]["value"] <= second["speedup"]["upper"]
     assert first["p50_ms"] > 0
     assert first["samples_ms"]
-    lines = optkit("bench", models[0], models[0], *quick).out.splitlines()
+    assert first["profile"] is None
+    lines = optkit("bench", models[0], models[0], *quick, "--profile").out.splitlines()
+    assert "Types of operators" in lines
+    assert f"Operators of {models[0]} (2)" in lines
     assert lines[0].split()[:3] == ["model", "runtime", "p50"]
     assert "speed-up" not in lines[1]
     assert lines[2].startswith(f"{models[0]} (2)  onnxruntime")

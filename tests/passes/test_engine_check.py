@@ -100,7 +100,7 @@ def test_what_the_parser_misreads_is_refused_by_rule(name: str, tmp_path: Path) 
 
 def test_the_line_of_the_model_is_named(tmp_path: Path) -> None:
     found = rule_refusals(written(tmp_path, REFUSED["zero point"]))
-    assert [(each.node, each.source) for each in found] == [("n0", "model.py:7"), ("n1", "")]
+    assert [(each.node, each.source) for each in found] == [("n0", "model.py:7"), ("n1", "model.py:7")]
 
 
 def test_rules_alone_where_the_library_is_absent(tmp_path: Path) -> None:

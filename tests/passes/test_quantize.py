@@ -90,6 +90,9 @@ def test_cnn_runs_in_int8_and_stays_close(
     Quantize(ranges=ranges, reduce_range=True).run({"model": folder, "calibration": data}, work)
     assert work.notes["int8_nodes"] == {"Add": [1, 1], "Conv": [2, 2], "Gemm": [1, 1]}
     assert work.notes["quality"]["logits"]["sqnr_db"] > 25
+    layers = {note["tensor"]: note for note in work.notes["layers"]}
+    assert layers["logits"]["sqnr_db"] == pytest.approx(work.notes["quality"]["logits"]["sqnr_db"], abs=1.0)
+    assert {"Conv", "Gemm"} <= {note["operator"] for note in layers.values()}
     assert interfaces.read(work.out) == interfaces.read(folder)
     assert (work.out / "model.onnx").stat().st_size < 0.6 * (folder / "model.onnx").stat().st_size
 

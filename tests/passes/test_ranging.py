@@ -119,6 +119,9 @@ def test_where_all_methods_agree_nothing_is_tried(tmp_path: Path, works: Callabl
     options(ranges="auto", ops=("Conv",), keep=("second",)).run({"model": model, "calibration": dataset(signs)}, work)
     notes = {note["tensor"]: note for note in work.notes["ranges"]}
     assert abs(notes["x"]["low"]) == pytest.approx(1, abs=0.01)
+    ends = notes["x"]["histogram"]
+    assert (len(ends), ends[0] + ends[-1], sum(ends)) == (64, signs["x"].size, signs["x"].size)
+    assert notes["x"]["sqnr_db"] > 40
 
 
 def test_a_selection_names_who_keeps_a_node() -> None:

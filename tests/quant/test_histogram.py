@@ -98,3 +98,15 @@ def test_thinning_keeps_the_distribution_of_a_picture_with_stripes() -> None:
     stripes[:, :, :, ::2] = 1.0
     counts = of(stripes).counts
     assert np.sort(counts)[-2] / counts.sum() == pytest.approx(0.5, abs=0.01)
+
+
+@given(bins=st.integers(1, 64), seed=st.integers(0, 1000))
+def test_coarse_counts_are_numpys_but_for_values_at_a_border(bins: int, seed: int) -> None:
+    histogram = of(np.random.default_rng(seed).uniform(-3, 1, 500).astype(np.float32))
+    expected = np.histogram(histogram.centers(), bins, (histogram.low, histogram.high), weights=histogram.counts)[0]
+    assert sum(histogram.coarse(bins)) == 500
+    assert np.abs(expected - histogram.coarse(bins)).sum() <= 4
+
+
+def test_a_constant_tensor_has_no_coarse_histogram() -> None:
+    assert of(np.full(5, 2.0, np.float32)).coarse(8) == []

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from optkit.quant.histogram import Histogram
-from optkit.quant.ranges import find_range
+from optkit.quant.ranges import expected_sqnr_db, find_range
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,3 +109,15 @@ def test_kl_is_not_misled_by_the_zeros_of_a_relu() -> None:
 
 def test_constant_tensor_is_an_empty_range() -> None:
     assert find_range(of(np.zeros(10, np.float32)), "mse") == (0, 0)
+
+
+@pytest.mark.parametrize("ends", [(-4.0, 4.0), (-1.0, 2.0), (-0.1, 0.1)])
+def test_the_expected_ratio_is_that_of_quantizing_the_values(ends: tuple[float, float]) -> None:
+    values = np.random.default_rng(6).standard_normal(50000).astype(np.float32)
+    noise = np.mean((quantized(values, ends) - values) ** 2)
+    assert expected_sqnr_db(of(values), ends) == pytest.approx(10 * np.log10(np.mean(values**2) / noise), abs=0.05)
+
+
+def test_what_is_constant_or_has_no_range_has_no_ratio() -> None:
+    assert expected_sqnr_db(of(np.zeros(10, np.float32)), (0.0, 1.0)) is None
+    assert expected_sqnr_db(of(np.ones(10, np.float32)), (0.0, 0.0)) is None

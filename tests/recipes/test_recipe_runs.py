@@ -15,9 +15,12 @@ UNTIMED = ("measure.seconds=0.5", "gates.latency.min_speedup=0.05")
 SHORTER = {
     "efficientnet-lite0": (
         "data.calibration.samples=24", "data.evaluation.samples=60", "gates.agreement.min=0.75",
-        "gates.cosine.min=0.98", *UNTIMED,
+        "gates.cosine.min=0.98", "model.dims.batch.max=2", "model.dims.batch.opt=2", *UNTIMED,
     ),
-    "minilm": ("data.calibration.samples=16", "data.sentiment.samples=200", "gates.sentiment.max_drop=0.1", *UNTIMED),
+    "minilm": (
+        "data.calibration.samples=16", "data.sentiment.samples=100", "gates.sentiment.max_drop=0.1",
+        "model.dims.batch.max=4", "model.dims.batch.opt=4", *UNTIMED,
+    ),
     "mnist-inc": ("data.calibration.samples=64",),
     "mnist-tensorrt": ("data.calibration.samples=64",),
 }  # fmt: skip

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from math import inf, nan
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -16,6 +16,8 @@ from optkit.core.results import (
     CandidateResult,
     Interval,
     MetricResult,
+    OperatorTime,
+    Profile,
     Provenance,
     RunReport,
     StepResult,
@@ -43,7 +45,21 @@ def timing(runtime: str, p50: float, memory: int) -> Timing:
         load_seconds=0.25,
         first_ms=p50 * 4,
         peak_rss_bytes=memory,
+        profile=profile(p50, "aten::conv2d" if runtime == "torch" else "QLinearConv"),
     )
+
+
+def profile(ms: float, operator: str) -> Profile:
+    """Two convolutions that take 60 % and 30 %, and a conversion that takes the rest."""
+    arithmetic: Literal["int8", "other"] = "int8" if operator == "QLinearConv" else "other"
+    convolutions = (
+        OperatorTime("features.0|*", operator, arithmetic, 1, 0.6 * ms, 0.6),
+        OperatorTime("features.1", operator, arithmetic, 1, 0.3 * ms, 0.3),
+    )
+    conversion = OperatorTime("QuantizeLinear", "QuantizeLinear", "conversion", 2, 0.1 * ms, 0.1)
+    both = OperatorTime("", operator, arithmetic, 2, 0.9 * ms, 0.9)
+    int8 = 0.9 if arithmetic == "int8" else 0.0
+    return Profile(30, ms, int8, 0.1, 3, (*convolutions, conversion), (both, replace(conversion, name="")))
 
 
 def top1(drop: Estimate = DROP) -> MetricResult:
