@@ -75,6 +75,8 @@ class Pass(ABC):
     """Distributions whose versions enter the key."""
     device_bound: ClassVar[bool] = False
     """Whether the artifact is valid on this machine class only."""
+    fixed_addresses: ClassVar[bool] = False
+    """Whether the bytes would otherwise depend on where memory lies."""
 
     def resolve(self, target: str, host: Host) -> Self:
         """Returns the pass with every default that depends on the target or the machine filled in."""

@@ -51,6 +51,7 @@ def run_pass(
         "out": str(folder / "out"),
         "scratch": str(scratch),
         "tools": str(tools),
+        "fixed_addresses": do.fixed_addresses,
     }
     (folder / "job.json").write_text(json.dumps(job))
     process, progress = _start(folder)

@@ -27,6 +27,8 @@ class BuildEngine(Pass):
     roles: ClassVar[Mapping[str, frozenset[str]]] = {"model": frozenset({"onnx"})}
     produces: ClassVar[str] = "engine"
     needs: ClassVar[tuple[str, ...]] = ("onnx", "onnx_ir")
+    # TensorRT-RTX names what it fuses by counting, in the order of pointers.
+    fixed_addresses: ClassVar[bool] = True
 
     profiles: tuple[dict[str, Dim], ...] = ()
     """Ranges of sizes to tune for, such as `[{batch: {min: 1, opt: 1, max: 1}}, {batch: {min: 2, opt: 16, max: 64}}]`;
@@ -84,7 +86,7 @@ class BuildEngine(Pass):
         return str(gpu) if gpu else "no GPU"
 
     def run(self, inputs: Mapping[str, Path], work: Work) -> None:
-        """Writes the engine and what it is bound to; notes the build's log, layers and cost.
+        """Writes the engine and what it is bound to, or a build kit; notes the build's log, layers and cost.
 
         Raises:
             UsageError: The parser would refuse nodes of the graph (all are listed), or the options do not fit.
@@ -92,5 +94,6 @@ class BuildEngine(Pass):
             StepFailed: The builder failed; holds its own error.
         """
         from optkit.passes.building import build_engine
+        from optkit.passes.engine_kit import write_kit
 
-        build_engine(self, inputs["model"], work)
+        (write_kit if self.defer else build_engine)(self, inputs["model"], work)

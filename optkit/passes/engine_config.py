@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from optkit.runtimes.tensorrt.parsing import Parsed
 
 _MIB = 1 << 20
-_HARDWARE = {"ampere+": "AMPERE_PLUS", "same-capability": "SAME_COMPUTE_CAPABILITY"}
+HARDWARE = {"ampere+": "AMPERE_PLUS", "same-capability": "SAME_COMPUTE_CAPABILITY"}
+"""GPUs besides the one at hand → the library's name for them."""
 _REFIT = {"all": "REFIT", "individual": "REFIT_INDIVIDUAL"}
 
 
@@ -47,10 +48,10 @@ def configure(trt: Any, do: BuildEngine, parsed: Parsed) -> Any:  # noqa: ANN401
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # the inspector then tells the precision of layers
     if do.workspace is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, do.workspace * _MIB)
-    for flag in _flags(do):
+    for flag in flags(do):
         config.set_flag(_member(trt, "BuilderFlag", flag))
     if do.hardware != "same":
-        config.hardware_compatibility_level = _member(trt, "HardwareCompatibilityLevel", _HARDWARE[do.hardware])
+        config.hardware_compatibility_level = _member(trt, "HardwareCompatibilityLevel", HARDWARE[do.hardware])
     if do.capabilities:
         config.num_compute_capabilities = len(do.capabilities)
         for index, capability in enumerate(do.capabilities):
@@ -78,7 +79,8 @@ def add_profiles(parsed: Parsed, config: Any, interface: Interface, profiles: Se
             raise StepFailed(f"profile {number} is refused: {parsed.log.cause()}")
 
 
-def _flags(do: BuildEngine) -> list[str]:
+def flags(do: BuildEngine) -> list[str]:
+    """Returns the library's names of the flags that are set."""
     wanted = {
         "VERSION_COMPATIBLE": do.version_compatible,
         "WEIGHT_STREAMING": do.weight_streaming,

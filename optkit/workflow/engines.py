@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from optkit.core.copying import copy_tree
+from optkit.core.gates import Status, Verdict
 from optkit.passes.build_engine import BuildEngine
 from optkit.runtimes.tensorrt.device import why_not
 from optkit.runtimes.tensorrt.library import library_named
 from optkit.runtimes.tensorrt.plan import ABOUT_FILE, read_about
+from optkit.workflow.output import appearing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from optkit.core.passes import Pass
+    from optkit.core.recipe import Recipe
+    from optkit.core.results import CandidateResult
 
+_GATE = "engine"
 DEFERRED = "its engine is deferred: build it from the kit, on a machine with the library and a GPU"
 
 
@@ -43,6 +50,29 @@ def unavailable(do: Pass) -> str:
     if is_deferred(do):
         return DEFERRED
     return why_not(library_named(do.target)) if isinstance(do, BuildEngine) else ""
+
+
+def awaited(do: Pass) -> list[Verdict]:
+    """Returns the verdict on a candidate whose engine is deferred: there is none yet, and no gate lets that pass."""
+    unmeasured = Verdict(_GATE, "min", 1.0, None, Status.UNMEASURED, accepted=False, reason=DEFERRED)
+    return [unmeasured] if is_deferred(do) else []
+
+
+def waiting(recipe: Recipe, results: Sequence[CandidateResult]) -> list[str]:
+    """Returns the candidates that lack nothing but their engine."""
+    return [
+        result.name
+        for result in results
+        if is_deferred(recipe.step(result.name).do)
+        and all(verdict.accepted for verdict in result.verdicts if verdict.gate != _GATE)
+    ]
+
+
+def write_kits(kits: Mapping[str, Path], target: Path) -> None:
+    """Copies build kits (name → artifact) below `target`."""
+    with appearing(target) as draft:
+        for name, folder in kits.items():
+            copy_tree(folder, draft / name)
 
 
 def runtime_of(folder: Path, default: str) -> str:

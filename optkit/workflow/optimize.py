@@ -20,9 +20,8 @@ from optkit.core.results import BaselineResult, CandidateResult, RunReport, Step
 from optkit.core.runner import Execution
 from optkit.core.store import Store
 from optkit.runtimes import check_installed
-from optkit.workflow import evaluation, output, packaging, releasing, reporting, timing
+from optkit.workflow import engines, evaluation, output, packaging, releasing, reporting, timing
 from optkit.workflow.choices import CALIBRATION, SEARCH, apart, choices
-from optkit.workflow.engines import check_buildable
 from optkit.workflow.evaluation import Subject, baseline_of, candidate_of
 from optkit.workflow.host import this_host
 from optkit.workflow.judging import verdicts
@@ -152,7 +151,7 @@ class _Run:
         for name in self.recipe.leaves:
             check_installed(self._target_runtime(name))
         for step in self.recipe.steps:
-            check_buildable(step.do)
+            engines.check_buildable(step.do)
         yield from self._check_data()
         for step in self.recipe.steps:
             yield from self.execution.execute(step)
@@ -179,7 +178,16 @@ class _Run:
                 yield from self._bisect(baseline, candidate, result)
         packages = yield from packaging.package(self.recipe, approved, self.execution, self.folder)
         results = [replace(result, packages=packages.get(result.name, {})) for result in results]
+        yield from self._write_kits(results)
         return (yield from self._report(baseline, results, timings))
+
+    def _write_kits(self, results: list[CandidateResult]) -> Iterator[Event]:
+        waiting = engines.waiting(self.recipe, results)
+        if waiting:
+            folder = self.folder / output.KITS
+            kits = {packaging.entry_name(self.recipe, name): self.execution.path(name) for name in waiting}
+            engines.write_kits(kits, folder)
+            yield Note(f"build kits, not approved: {folder}")
 
     def _remark_missing_gates(self) -> Iterator[Event]:
         if not any(self.recipe.gates_of(leaf) for leaf in self.recipe.leaves):
@@ -237,6 +245,7 @@ class _Run:
         gates_of = self.recipe.gates_of(candidate.name)
         speedup = timings.speedup(candidate.name)
         judged = verdicts(gates_of, metrics, ratio, speedup, timings.pair(candidate.name))
+        judged += engines.awaited(self.recipe.step(candidate.name).do)
         result = CandidateResult(
             name=candidate.name,
             target=self.recipe.targets[candidate.name],

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PLAN_FILE = "engine.plan"
 ABOUT_FILE = "engine.json"
+KIT_FILE = "kit.json"
 REBUILD = "build it again where it is to run: an engine is bound to library, version, platform and GPU"
 
 
@@ -79,6 +80,8 @@ def check_plan(folder: Path, library: Library, gpu: str = "", capability: str = 
 
 
 def _check_bytes(path: Path, about: dict[str, Any], library: Library) -> None:
+    if (path.parent / KIT_FILE).is_file():
+        raise UsageError("this is a build kit: its engine is yet to be built", hint="see its README.md")
     if not path.is_file():
         raise UsageError(f"{PLAN_FILE} is missing", hint=REBUILD)
     with path.open("rb") as file:
