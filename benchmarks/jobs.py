@@ -6,6 +6,7 @@ Each runs in a process of its own, with the Python that its tool is installed fo
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Feed = dict[str, "NDArray[Any]"]
 BATCH = 8
+CPU = "CPUExecutionProvider"
 RANGES = ("minmax", "percentile", "mse", "kl")
 
 
@@ -186,6 +188,36 @@ def nncf_static(folder: Path, out: Path, **options: Any) -> Callable[[], Any]:  
     return task
 
 
+def olive_static(folder: Path, out: Path) -> Callable[[], Any]:
+    """`olive run` of a workflow with the static pass at its defaults, one sample a batch."""
+    samples = {
+        "name": "samples",
+        "user_script": str(Path(__file__).with_name("olive_samples.py")),
+        "load_dataset_config": {"type": "recorded_samples", "params": {"folder": str(folder / "feeds")}},
+        "dataloader_config": {"params": {"batch_size": 1}},
+    }
+    workflow = {
+        "input_model": {"type": "ONNXModel", "model_path": str(folder / "model.onnx")},
+        "systems": {"here": {"type": "LocalSystem", "accelerators": [{"device": "cpu", "execution_providers": [CPU]}]}},
+        "data_configs": [samples],
+        "passes": {"quantize": {"type": "OnnxStaticQuantization", "data_config": "samples"}},
+        "host": "here",
+        "target": "here",
+        "output_dir": str(out),
+        "cache_dir": str(out / "cache"),
+    }
+    (out / "workflow.json").write_text(json.dumps(workflow))
+    command = [str(Path(sys.executable).with_name("olive")), "run", "--config", str(out / "workflow.json")]
+
+    def task() -> None:
+        quiet = {**os.environ, "OLIVE_DISABLE_TELEMETRY": "1"}
+        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=out, env=quiet)
+        if not (out / "model.onnx").exists():  # it logs a failure, and ends with 0
+            raise RuntimeError(done.stderr.strip().splitlines()[-1])
+
+    return task
+
+
 def optkit_simplify(folder: Path, out: Path) -> Callable[[], Any]:
     """The pass `simplify`, from folder to folder: comparing both graphs at several sizes is part of it."""
     from optkit.core import interface as interfaces
@@ -245,6 +277,7 @@ JOBS: dict[str, Callable[[Path, Path], Callable[[], Any]]] = {
     "onnxsim-simplify": onnxsim_simplify,
     "onnxslim-simplify": onnxslim_simplify,
     "nncf-static": nncf_static,
+    "olive-static": olive_static,
     "nncf-transformer": nncf_transformer,
 }
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "inspect": ("inspect", "Look inside a model."),
     "package": ("package", "Emit a finished run for a serving runtime."),
     "verify": ("verify", "Start the serving runtime and replay recorded requests."),
+    "load": ("load", "Drive a running server: throughput, latency, right answers."),
     "init": ("init", "Scaffold a recipe that runs as it is."),
     "schema": ("schema", "Print the JSON Schema of recipes or reports."),
     "passes": ("passes", "List passes, metrics, targets and serving runtimes."),

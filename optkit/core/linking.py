@@ -34,6 +34,8 @@ class Linker:
     data: frozenset[str]
     metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     broken_metrics: frozenset[str] = frozenset()
+    alone: bool = True
+    """Whether `target` is the recipe's only one, so that a step may have its own."""
     steps: dict[str, Step] = field(default_factory=dict)
     targets: dict[str, str] = field(default_factory=dict)
     _kinds: dict[str, str] = field(default_factory=dict)
@@ -94,7 +96,11 @@ class Linker:
         return sorted(set(self.tables.passes) - {IMPORT})
 
     def _add(self, name: str, do: Pass, source: str, path: KeyPath) -> None:
-        target = getattr(do, "target", None) or self.targets.get(source, self.target)
+        own = getattr(do, "target", None)
+        if own and not self.alone:
+            note = "goes without a target of its own: the recipe has several"
+            self.document.problem((*path, "target"), note, "leave it out", key=True)
+        target = own or self.targets.get(source, self.target)
         if target not in self.tables.targets:
             if target != self.target:
                 hint = did_you_mean(str(target), self.tables.targets)
@@ -123,6 +129,12 @@ class Linker:
             if name not in self.metrics and name not in self.broken_metrics:
                 hint = did_you_mean(name, self.metrics) or "add it under metrics"
                 self.document.problem((*path, "budget", name), "no such metric", hint, key=True)
+            elif name in self.metrics and self._runs_code(self.metrics[name]["kind"]):
+                hint = "gate it, and give the budget a metric of another kind"
+                self.document.problem((*path, "budget", name), "runs code that steps do not have", hint, key=True)
+
+    def _runs_code(self, metric: str) -> bool:
+        return bool(getattr(self.tables.metrics[metric], "code", ""))
 
     def _check_kinds(self, name: str, do: Pass, inputs: dict[str, str], path: KeyPath) -> None:
         for role, reference in inputs.items():

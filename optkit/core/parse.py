@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from optkit.core import yaml
+from optkit.core.branching import join, targets_of
 from optkit.core.errors import UsageError
 from optkit.core.gates import BUILT_IN_SUBJECTS, RULES, Gate
 from optkit.core.linking import Linker
+from optkit.core.objective import Objective
 from optkit.core.overrides import apply_override
-from optkit.core.passes import DEFAULT_TARGET
 from optkit.core.recipe import DataSpec, InputSpec, MeasureSpec, MetricUse, ModelSpec, Recipe, Task
 from optkit.core.validate import build, check_name, did_you_mean
 
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from optkit.core.yaml import Document, KeyPath
 
 T = TypeVar("T")
-SECTIONS = ("name", "model", "data", "metrics", "target", "steps", "gates", "measure", "package")
+SECTIONS = (
+    "name", "model", "data", "metrics", "target", "targets", "objective", "steps", "gates", "measure", "package",
+)  # fmt: skip
 MODEL_FILES = ("factory", "weights", "onnx", "program")
 MODEL_KINDS = ("factory", "onnx", "program", "huggingface")
 REQUIRED = ("name", "model", "steps")
@@ -71,31 +74,50 @@ class _Parser:
             if key not in data:
                 document.problem((key,), "is missing")
         name = self._text("name", "model")
-        target = self._text("target", DEFAULT_TARGET)
-        if target not in self.tables.targets:
-            document.problem(("target",), f"unknown target {target!r}", did_you_mean(target, self.tables.targets))
+        targets = targets_of(document, self.tables)
         model = self._model()
         parts = self._data()
         metrics = self._metrics()
-        linker = Linker(
-            document, self.tables, self.host, target, frozenset(self._section("data")),
-            metrics={use.name: {"kind": use.kind, **asdict(use.metric)} for use in metrics},
-            broken_metrics=frozenset(self._section("metrics")) - {use.name for use in metrics},
-        )  # fmt: skip
-        linker.link(data.get("steps"), _source_kind(data.get("model")))
+        steps, step_targets = join([self._linked(target, metrics, several=len(targets) > 1) for target in targets])
         return Recipe(
             path=path,
             name=name,
             model=model,
             data=parts,
             metrics=metrics,
-            target=target,
-            steps=tuple(linker.steps.values()),
+            alternatives=targets if len(targets) > 1 else (),
+            objective=self._objective(targets),
+            steps=tuple(steps.values()),
             gates=self._gates(metrics),
             measure=self._measure(),
             package=self._package(),
-            targets=linker.targets,
+            targets=step_targets,
         )
+
+    def _linked(self, target: str, metrics: Sequence[MetricUse], *, several: bool) -> Linker:
+        linker = Linker(
+            self.document, self.tables, self.host, target, frozenset(self._section("data")),
+            metrics={use.name: {"kind": use.kind, **asdict(use.metric)} for use in metrics},
+            broken_metrics=frozenset(self._section("metrics")) - {use.name for use in metrics},
+            alone=not several,
+        )  # fmt: skip
+        linker.link(self.document.data.get("steps"), _source_kind(self.document.data.get("model")))
+        return linker
+
+    def _objective(self, targets: Sequence[str]) -> Objective | None:
+        """Returns what the recipe says, else the default where it chooses among targets."""
+        value = self.document.data.get("objective")
+        if value is None:
+            return Objective() if len(targets) > 1 else None
+        found = self._built(Objective, {"kind": value} if isinstance(value, str) else value, ("objective",))
+        limit = found.max_latency_ms if found else None
+        if found and limit is not None:
+            if found.kind != "max_throughput":
+                place = ("objective", "max_latency_ms")
+                self.document.problem(place, f"does not go with {found.kind}", "use kind: max_throughput", key=True)
+            if not limit > 0:
+                self.document.problem(("objective", "max_latency_ms"), f"should be above 0, not {limit:g}")
+        return found
 
     def _text(self, key: str, default: str) -> str:
         value = self.document.data.get(key, default)
@@ -254,7 +276,19 @@ class _Parser:
         if data not in parts:
             note((*path, "data"), f"there is no data.{data}", did_you_mean(data, parts) or "add it under data")
         metric = self._built(self.tables.metrics[kind], options, path)
-        return None if metric is None else MetricUse(name, kind, metric, data)
+        return None if metric is None else MetricUse(name, kind, self._with_code(metric, path), data)
+
+    def _with_code(self, metric: Any, path: KeyPath) -> Any:  # noqa: ANN401  # of a class that the tables hold
+        """Returns the metric with the file of its code, if it runs any, where it lies."""
+        key = getattr(metric, "code", "")
+        if not key:
+            return metric
+        text = getattr(metric, key)
+        if _is_factory(text):
+            self._exists(text.rpartition(":")[0], (*path, key))
+        else:
+            self.document.problem((*path, key), "should read file.py:callable", "for example metric.py:score")
+        return replace(metric, **{key: str(self.folder / text)})
 
     def _gates(self, metrics: Sequence[MetricUse]) -> dict[str, Gate]:
         gates: dict[str, Gate] = {}

@@ -10,10 +10,11 @@ from optkit.core.interface import Dim  # noqa: TC001  # pydantic reads the annot
 from optkit.core.schema import STRICT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from optkit.core.interface import Interface
+    from optkit.core.objective import Objective
     from optkit.core.passes import Pass
 
 Dtype = Literal[
@@ -149,13 +150,16 @@ class Recipe:
     model: ModelSpec
     data: Mapping[str, DataSpec]
     metrics: tuple[MetricUse, ...]
-    target: str
     steps: tuple[Step, ...]
     gates: Mapping[str, Gate]
     measure: MeasureSpec
     package: Mapping[str, Any]
     targets: Mapping[str, str]
     """Step → target: the recipe's own, or the one that the step or an ancestor overrides."""
+    alternatives: tuple[str, ...] = ()
+    """The targets that it chooses among; empty if it has one."""
+    objective: Objective | None = None
+    """What it chooses by; None if every candidate that holds its gates is packaged."""
 
     @property
     def folder(self) -> Path:
@@ -171,6 +175,20 @@ class Recipe:
     def step(self, name: str) -> Step:
         """Returns the step called `name`, which exists."""
         return next(step for step in self.steps if step.name == name)
+
+    def leaves_of(self, step: str) -> tuple[str, ...]:
+        """Returns the candidates that a step leads to."""
+        return tuple(leaf for leaf in self.leaves if any(each.name == step for each in self.keeping([leaf]).steps))
+
+    def keeping(self, leaves: Collection[str]) -> Recipe:
+        """Returns the recipe with some of its candidates only, and the steps that lead to them."""
+        kept, rest = set(leaves), [step for step in self.steps if step.name in leaves]
+        steps = {step.name: step for step in self.steps}
+        while rest:
+            before = [steps[name] for name in rest.pop().inputs.values() if name in steps and name not in kept]
+            kept.update(step.name for step in before)
+            rest += before
+        return replace(self, steps=tuple(step for step in self.steps if step.name in kept))
 
     def gates_of(self, leaf: str) -> dict[str, Gate]:
         """Returns what a candidate is judged by: the recipe's gates, and the budgets of the steps that made it.

@@ -168,6 +168,25 @@ class CandidateResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """Which approved candidates were kept, where the recipe chooses: a decision that holds for one machine class.
+
+    Attributes:
+        objective: What it was made by.
+        kept: The candidates that were packaged.
+        why: In a sentence.
+        left_out: Candidate → why it was not kept.
+        machine: Fingerprint of the machine class that the times are of.
+    """
+
+    objective: str
+    kept: tuple[str, ...]
+    why: str
+    left_out: dict[str, str]
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepResult:
     """One executed or cached step."""
 
@@ -222,5 +241,9 @@ class RunReport:
     remarks: tuple[str, ...] = ()
     class_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Output → name per class index, for whoever packages the run again."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Target of the recipe → why nothing was made for it."""
+    choice: Choice | None = None
+    """None where every approved candidate is packaged."""
     command: tuple[str, ...] = ()
     """What to type in the recipe's folder to run it again."""

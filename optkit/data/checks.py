@@ -102,6 +102,8 @@ def _as_tuple(value: float | tuple[float, ...] | None) -> tuple[float, ...]:
 
 
 def _note_labels(labels: Labels, document: Document) -> None:
+    if labels.text and labels.classes:
+        document.problem(("labels", "text"), "labels are either text or classes", key=True)
     for index, name in enumerate(labels.classes):
         place = ("labels", "classes", index)
         if not name or not name.isprintable():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from optkit.core.errors import UsageError
 from optkit.data import selection as selections
-from optkit.data.labels import class_numbers, read_label
+from optkit.data.labels import class_numbers, read_label, read_text
 from optkit.data.preprocessing import prepare
 from optkit.data.readers import Request
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from optkit.data.manifest import Labels
     from optkit.data.preprocessing import Preprocessing
     from optkit.data.readers import Column, Reader
     from optkit.data.selection import Selection
@@ -77,7 +78,7 @@ class Dataset:
         self._specs = _resolved(selection)
         self._columns = columns
         self._rows = choose_rows(_rows(selection, columns), selection.samples, self.title)
-        self._labels = None if manifest.labels is None else self._read_labels(columns[manifest.labels.column])
+        self._labels = None if manifest.labels is None else self._read_labels(manifest.labels)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -133,12 +134,12 @@ class Dataset:
         except UsageError as error:
             raise UsageError(f"{self.title}, row {row}, input `{name}`: {error.message}", hint=error.hint) from None
 
-    def _read_labels(self, column: Column) -> list[np.ndarray]:
-        numbers = class_numbers(self.class_names)
+    def _read_labels(self, spec: Labels) -> list[np.ndarray]:
+        column, numbers = self._columns[spec.column], class_numbers(self.class_names)
         labels = []
         for row in self._rows:
             try:
-                labels.append(read_label(column[row], numbers))
+                labels.append(read_text(column[row]) if spec.text else read_label(column[row], numbers))
             except UsageError as error:
                 raise UsageError(f"{self.title}, row {row}: {error.message}", hint=error.hint) from None
         return labels

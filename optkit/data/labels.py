@@ -19,6 +19,19 @@ def class_numbers(classes: tuple[str, ...]) -> dict[str, int]:
     return {name: number for number, name in enumerate(classes)}
 
 
+def read_text(value: Any) -> np.ndarray:  # noqa: ANN401  # a cell of any reader
+    """Returns a text as the code points of its characters, int64.
+
+    Raises:
+        UsageError: It is no text.
+    """
+    import numpy as np
+
+    if not isinstance(value, str):
+        raise UsageError(f"the label {value!r} is no text")
+    return np.array([ord(char) for char in value], np.int64)
+
+
 def read_label(value: Any, numbers: Mapping[str, int]) -> np.ndarray:  # noqa: ANN401  # a cell of any reader
     """Returns a label as a numeric array, int64 if it is a class.
 

@@ -88,6 +88,8 @@ class Labels:
     """Array or column that holds them; for images without a table, `label` is the name of an image's folder."""
     classes: tuple[str, ...] = ()
     """Names by class number; empty if labels are not classes."""
+    text: bool = False
+    """Labels are text; metrics see the code points of its characters."""
 
 
 @dataclass(frozen=True, slots=True)

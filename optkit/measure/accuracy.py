@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import StepFailed
 from optkit.measure import statistics
+from optkit.measure.scores import Outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from optkit.measure.metrics import Metric
+    from optkit.measure.metrics.base import Metric
     from optkit.measure.predictions import Predictions
+    from optkit.measure.scores import Scores
     from optkit.measure.statistics import Interval
 
 
@@ -32,12 +34,14 @@ class AccuracyResult:
         baseline_interval: Two-sided, at confidence 1 - alpha.
         candidate: Value of the candidate.
         candidate_interval: Two-sided, at confidence 1 - alpha.
+        candidate_bounds: One-sided lower and upper bound of that value, each at confidence 1 - alpha.
         drop: How much worse the candidate is; negative if it is better.
         drop_lower: One-sided lower bound of the drop at confidence 1 - alpha.
         drop_upper: One-sided upper bound of the drop at confidence 1 - alpha.
         alpha: Error of each of these bounds.
         lost: Samples that only the baseline gets right; None unless the outcomes are right and wrong.
         gained: Samples that only the candidate gets right; None likewise.
+        note: Why a value or a bound is missing.
     """
 
     metric: str
@@ -46,28 +50,44 @@ class AccuracyResult:
     baseline_interval: Interval
     candidate: float
     candidate_interval: Interval
+    candidate_bounds: Interval
     drop: float
     drop_lower: float
     drop_upper: float
     alpha: float
     lost: int | None = None
     gained: int | None = None
+    note: str = ""
 
     def samples_to_settle(self, limit: float) -> int | None:
         """Returns about how many samples would settle whether the drop is at most `limit`; None if none would."""
-        if not math.isfinite(self.drop_upper - self.drop_lower):
-            return None
-        return statistics.samples_to_settle(self._bounds_at, limit, self.count)
+        return self._to_settle(self._drop_at, limit)
 
-    def _bounds_at(self, samples: int) -> Interval:
+    def samples_to_settle_value(self, limit: float, *, upper: bool) -> int | None:
+        """Returns about how many samples would settle whether the value is at most (or at least) `limit`."""
+        if upper:
+            return self._to_settle(self._value_at, limit)
+        return self._to_settle(lambda samples: _mirrored(self._value_at(samples)), -limit)
+
+    def _to_settle(self, bounds_at: Callable[[int], Interval], limit: float) -> int | None:
+        low, high = bounds_at(self.count)
+        return statistics.samples_to_settle(bounds_at, limit, self.count) if math.isfinite(high - low) else None
+
+    def _drop_at(self, samples: int) -> Interval:
+        """Returns the bounds of the drop if the samples go on like those seen so far."""
         if self.lost is not None and self.gained is not None:
             lost, gained = (round(cases * samples / self.count) for cases in (self.lost, self.gained))
             return statistics.tango_bounds(lost, gained, samples, self.alpha)
+        return self._narrowed(self.drop, (self.drop_lower, self.drop_upper), samples)
+
+    def _value_at(self, samples: int) -> Interval:
+        if self.lost is not None:
+            return statistics.wilson_interval(self.candidate * samples, samples, 2 * self.alpha)
+        return self._narrowed(self.candidate, self.candidate_bounds, samples)
+
+    def _narrowed(self, value: float, bounds: Interval, samples: int) -> Interval:
         shrink = math.sqrt(self.count / samples)
-        return (
-            self.drop - (self.drop - self.drop_lower) * shrink,
-            self.drop + (self.drop_upper - self.drop) * shrink,
-        )
+        return value - (value - bounds[0]) * shrink, value + (bounds[1] - value) * shrink
 
 
 def compare(
@@ -75,34 +95,52 @@ def compare(
 ) -> AccuracyResult:
     """Returns how `candidate` does against `baseline` on the same samples.
 
-    Outcomes of right and wrong get Wilson's and Tango's score intervals, other scores a paired BCa bootstrap.
-
     Raises:
         UsageError: The metric does not fit the outputs or the labels.
         StepFailed: The two hold different numbers of samples.
     """
-    import numpy as np
+    before, after = score_both(metric, baseline, candidate)
+    return judge(name, before, after, metric.sign, alpha)
 
+
+def score_both(metric: Metric, baseline: Predictions, candidate: Predictions) -> tuple[Scores, Scores]:
+    """Returns the scores of both models; raises as `compare`."""
     if len(baseline) != len(candidate):
         raise StepFailed(f"the baseline has {len(baseline)} samples and the candidate {len(candidate)}")
-    before = metric.per_sample(baseline, baseline)
-    after = metric.per_sample(candidate, baseline)
-    judge = _judge_binary if metric.binary and not np.isnan([before, after]).any() else _judge_scores
-    return judge(name, metric, before, after, alpha)
+    return metric.scores(baseline, baseline), metric.scores(candidate, baseline)
 
 
-def _judge_binary(name: str, metric: Metric, before: NDArray[Any], after: NDArray[Any], alpha: float) -> AccuracyResult:
-    del metric
-    lost, gained = int((before > after).sum()), int((before < after).sum())
-    lower, upper = statistics.tango_bounds(lost, gained, len(before), alpha)
+def judge(name: str, before: Scores, after: Scores, sign: int, alpha: float = 0.05) -> AccuracyResult:
+    """Returns how `after` does against `before`, sample by sample.
+
+    Outcomes of right and wrong get Wilson's and Tango's score intervals, other scores a paired BCa bootstrap.
+
+    Args:
+        name: The metric's name.
+        before: Scores of the baseline.
+        after: Scores of the candidate.
+        sign: 1 if more is better, -1 if less is.
+        alpha: Error of each bound.
+    """
+    broken = before.broken.any() or after.broken.any()
+    if isinstance(before, Outcomes) and len(before) and not broken:
+        return _judge_outcomes(name, before.rows, after.rows, sign, alpha)
+    return _judge_values(name, before, after, sign, alpha)
+
+
+def _judge_outcomes(name: str, before: NDArray[Any], after: NDArray[Any], sign: int, alpha: float) -> AccuracyResult:
+    count = len(before)
+    lost, gained = (int((change > 0).sum()) for change in (sign * (before - after), sign * (after - before)))
+    lower, upper = statistics.tango_bounds(lost, gained, count, alpha)
     return AccuracyResult(
         metric=name,
-        count=len(before),
+        count=count,
         baseline=float(before.mean()),
-        baseline_interval=statistics.wilson_interval(before.sum(), len(before), alpha),
+        baseline_interval=statistics.wilson_interval(float(before.sum()), count, alpha),
         candidate=float(after.mean()),
-        candidate_interval=statistics.wilson_interval(after.sum(), len(after), alpha),
-        drop=(lost - gained) / len(before),
+        candidate_interval=statistics.wilson_interval(float(after.sum()), count, alpha),
+        candidate_bounds=statistics.wilson_interval(float(after.sum()), count, 2 * alpha),
+        drop=(lost - gained) / count,
         drop_lower=lower,
         drop_upper=upper,
         alpha=alpha,
@@ -111,26 +149,53 @@ def _judge_binary(name: str, metric: Metric, before: NDArray[Any], after: NDArra
     )
 
 
-def _judge_scores(name: str, metric: Metric, before: NDArray[Any], after: NDArray[Any], alpha: float) -> AccuracyResult:
+def _judge_values(name: str, before: Scores, after: Scores, sign: int, alpha: float) -> AccuracyResult:
     import numpy as np
 
-    sign = 1.0 if metric.higher_is_better else -1.0
-    pairs = np.stack([before, after], axis=1)
-    drop, resampling = _drop(metric, sign), metric.resampling(before)
-    lower, upper = statistics.bootstrap_interval(pairs, drop, 2 * alpha, resampling=resampling)
+    ours, theirs, resampling = before.condensed(after)
+    values = [_no_values if each.broken.any() else each.values for each in (ours, theirs)]
+
+    def drawn(weights: NDArray[Any]) -> NDArray[Any]:
+        base, found = (each(weights) for each in values)
+        return np.stack([base, found, found, sign * (base - found)], axis=1)
+
+    alphas = (alpha, alpha, 2 * alpha, 2 * alpha)
+    baseline, candidate, bounds, drop = statistics.bootstrap_intervals(drawn, resampling, alphas)
+    base, value, _, lost = drawn(resampling.found[None])[0].tolist()
     return AccuracyResult(
         metric=name,
         count=resampling.units,
-        baseline=metric.statistic(before),
-        baseline_interval=statistics.bootstrap_interval(before, metric.statistic, alpha, resampling=resampling),
-        candidate=metric.statistic(after),
-        candidate_interval=statistics.bootstrap_interval(after, metric.statistic, alpha, resampling=resampling),
-        drop=drop(pairs),
-        drop_lower=lower,
-        drop_upper=upper,
+        baseline=base,
+        baseline_interval=baseline,
+        candidate=value,
+        candidate_interval=candidate,
+        candidate_bounds=bounds,
+        drop=lost,
+        drop_lower=drop[0],
+        drop_upper=drop[1],
         alpha=alpha,
+        note=_note(before, after, resampling.units, value, drop),
     )
 
 
-def _drop(metric: Metric, sign: float) -> Callable[[NDArray[Any]], float]:
-    return lambda pairs: sign * (metric.statistic(pairs[:, 0]) - metric.statistic(pairs[:, 1]))
+def _no_values(weights: NDArray[Any]) -> NDArray[Any]:
+    """Stands for the values of scores that hold NaN."""
+    import numpy as np
+
+    return np.full(len(weights), np.nan)
+
+
+def _note(before: Scores, after: Scores, units: int, value: float, drop: Interval) -> str:
+    for whose, scores in (("the baseline's", before), ("the candidate's", after)):
+        broken = scores.broken.nonzero()[0]
+        if len(broken):
+            return f"{whose} score of sample {broken[0]} is not a number; so it is with {len(broken)} of {len(scores)}"
+    if units < statistics.FEWEST_SAMPLES:
+        return f"{units} samples are too few for a bound: at least {statistics.FEWEST_SAMPLES} are needed"
+    if not math.isfinite(value):
+        return f"these {units} samples give no value"
+    return "" if math.isfinite(drop[1] - drop[0]) else f"{units} samples are too few: some resamples give no value"
+
+
+def _mirrored(bounds: Interval) -> Interval:
+    return -bounds[1], -bounds[0]

@@ -1,30 +1,33 @@
 """Latency, throughput, memory and cold start, baseline and candidates interleaved.
 
-Each subject has a process of its own, all pinned to the same CPUs; they take turns (A B A B …), so that whatever the
-machine does meanwhile is done to all of them, and idle ones do not compute. Rounds go on until the interval of each
-candidate's ratio to the baseline is narrow enough, or the time is up.
+Each subject has a process of its own, all pinned to the same CPUs; they take turns, so that whatever the machine does
+meanwhile is done to all of them, and idle ones do not compute. Rounds go on until the interval of each candidate's
+ratio to the baseline is narrow enough, or the time is up.
 """
 
 from __future__ import annotations
 
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optkit.core.errors import OptkitError
 from optkit.core.interface import BATCH
 from optkit.measure.feeding import made_up_inputs
-from optkit.measure.latency_report import Feed, LatencyReport, ProcessFacts, Progress, Subject
-from optkit.measure.profile import from_json
+from optkit.measure.latency_report import Feed, LatencyReport, Progress, Subject
 from optkit.measure.rounds import Rounds
-from optkit.measure.worker_process import WorkerProcess, cpus_for, start_worker
+from optkit.measure.worker_process import cpus_for, start_worker
+from optkit.measure.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Sequence
 
     from optkit.core.interface import Interface
     from optkit.core.results import Profile
+
+_LAST_SHARE = 0.75
+"""Of the time, for the last feed: gates look at no other."""
 
 
 def made_up_feeds(interface: Interface, seed: int = 0) -> list[Feed]:
@@ -46,61 +49,49 @@ def measure_latency(  # noqa: PLR0913  # what a measurement is
 ) -> Generator[Progress, None, LatencyReport]:
     """Times all subjects on each feed; yields progress and returns the report.
 
+    A candidate that fails is left out from then on and stands in `LatencyReport.failed`; the others go on.
+
     Args:
         baseline: What the candidates are compared with.
         candidates: May be empty: then the baseline's own median decides when to stop.
-        feeds: Inputs, smallest first. Each gets an equal share of the budget.
-        budget: Seconds of timing; loading and warm-up are not counted. Ten rounds are made whatever they take.
-        precision: Half the width of the 95 % interval, relative to the ratio, at which a feed is settled.
+        feeds: Inputs, smallest first. The last gets what the others leave of the budget, at least three quarters.
+        budget: Seconds of timing; loading and warm-up are not counted. Five rounds are made whatever they take.
+        precision: Half the width of a ratio's interval, relative to the ratio, at which a feed is settled.
         profile: Whether to record, after the timing, where the time goes on the last feed.
 
     Raises:
-        StepFailed: A subject's process died, or its model failed; the message names the subject.
-        UsageError, MissingDependency: A subject cannot be opened.
+        StepFailed: The baseline's process died, or its model failed; the message names it.
+        UsageError, MissingDependency: The baseline cannot be opened.
     """
-    subjects = [baseline, *candidates]
-    cpus = cpus_for(max(subject.threads for subject in subjects))
+    cpus = cpus_for(max(subject.threads for subject in (baseline, *candidates)))
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        workers, loads = [], []
-        for subject in subjects:
+        workers, results, spent = Workers(), [], 0.0
+        for subject in (baseline, *candidates):
             yield Progress(0.0, f"loading {subject.name}")
-            workers.append(stack.enter_context(start_worker(subject)))
-            loads.append(_open(workers[-1], cpus))
-        results, warm_ups = [], []
+            workers.open(stack.enter_context(start_worker(subject)), cpus)
         for index, feed in enumerate(feeds):
             yield Progress(index / len(feeds), f"warming up, batch {feed.batch}")
-            files = _save(feed, scratch, index)
-            warm_ups.append([_warm_up(worker, files) for worker in workers])
-            rounds = Rounds(workers, [warm["settled_s"] for warm in warm_ups[-1]], precision)
-            for fraction in rounds.run(budget / len(feeds)):
+            rounds = Rounds(workers.turns(_save(feed, scratch, index)), precision)
+            started = time.monotonic()
+            for fraction in rounds.run(_seconds(budget, spent, len(feeds) - index)):
                 yield Progress((index + fraction) / len(feeds), f"batch {feed.batch} {rounds.summary()}")
+            spent += time.monotonic() - started
+            workers.leave_out(rounds.failed)
             results.append(rounds.result(feed.batch))
-        firsts = [warm["first_s"] for warm in warm_ups[0]]
-        facts = map(ProcessFacts, loads, firsts, [worker.ask("peak_rss") for worker in workers])
-        processes = dict(zip([subject.name for subject in subjects], facts, strict=True))
+        facts = workers.facts()
         profiles: dict[str, Profile | str] = {}
-        for worker in workers if profile else ():
-            yield Progress(1.0, f"profiling {worker.subject.name}")
-            profiles[worker.subject.name] = _profile(worker)
-        return LatencyReport(tuple(results), processes, tuple(cpus), profiles)
+        for name in workers.names if profile else ():
+            yield Progress(1.0, f"profiling {name}")
+            profiles[name] = workers.profile(name)
+        return LatencyReport(tuple(results), facts, tuple(cpus), workers.failed, profiles)
 
 
-def _open(worker: WorkerProcess, cpus: Sequence[int]) -> float:
-    subject = worker.subject
-    folder = str(subject.folder.resolve())
-    return float(worker.ask("open", runtime=subject.runtime, folder=folder, threads=subject.threads, cpus=cpus))
-
-
-def _profile(worker: WorkerProcess) -> Profile | str:
-    subject = worker.subject
-    try:
-        found = worker.ask(
-            "profile", runtime=subject.runtime, folder=str(subject.folder.resolve()), threads=subject.threads
-        )
-    except OptkitError as error:  # the model is timed already: that must not be lost
-        return error.message
-    return from_json(found)
+def _seconds(budget: float, spent: float, feeds_left: int) -> float:
+    """Returns the seconds of the next feed."""
+    if feeds_left == 1:
+        return budget - spent
+    return max(0.0, (1 - _LAST_SHARE) * budget - spent) / (feeds_left - 1)
 
 
 def _save(feed: Feed, scratch: Path, index: int) -> dict[str, str]:
@@ -110,8 +101,3 @@ def _save(feed: Feed, scratch: Path, index: int) -> dict[str, str]:
     for name, file in files.items():
         np.save(file, feed.inputs[name], allow_pickle=False)
     return files
-
-
-def _warm_up(worker: WorkerProcess, files: Mapping[str, str]) -> dict[str, float]:
-    worker.ask("feed", files=files)
-    return worker.ask("warm_up")  # type: ignore[no-any-return]  # JSON

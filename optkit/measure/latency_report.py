@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from optkit.core.errors import OptkitError
     from optkit.core.results import Profile
     from optkit.measure.statistics import Interval
 
@@ -50,7 +51,7 @@ class Timing:
     """One subject on one feed.
 
     Attributes:
-        samples: Raw nanoseconds: rounds, each with its runs.
+        samples: Raw nanoseconds: turns, each with its runs; two turns are a round.
         percentiles: p50, p90, p99 → milliseconds, for those that the number of runs supports.
         throughput: Samples per second at the median.
     """
@@ -62,7 +63,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Speedup:
-    """The baseline's median time over a candidate's, with its two-sided 95 % interval."""
+    """The baseline's typical time over a candidate's, with two bounds of it, each at 95 % confidence."""
 
     ratio: float
     interval: Interval
@@ -108,13 +109,20 @@ class LatencyReport:
         feeds: One result per feed.
         processes: Subject name → what its process used.
         cpus: Those that all processes were pinned to; none if they were not.
+        failed: Candidate → what became of it; it is in `feeds` as far as it came, and not in `processes`.
         profiles: Subject name → where its time goes, or why that is unknown; empty if it was not asked for.
     """
 
     feeds: tuple[FeedResult, ...]
     processes: Mapping[str, ProcessFacts]
     cpus: tuple[int, ...]
+    failed: Mapping[str, OptkitError]
     profiles: Mapping[str, Profile | str] = field(default_factory=dict)
+
+    def raise_failure(self) -> None:
+        """Raises what became of the first candidate that failed, if one did."""
+        for error in self.failed.values():
+            raise error
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from optkit.measure.resampling import Rows
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -14,12 +12,12 @@ if TYPE_CHECKING:
 
     from optkit.measure.resampling import Resampling
 
-    Statistic = Callable[[NDArray[Any]], float]
+    Statistics = Callable[[NDArray[Any]], NDArray[Any]]
+    """Weights (draws, rows) → k values of each draw (draws, k)."""
 
 _RESAMPLES = 2000
-_FEWEST_SAMPLES = 10
+FEWEST_SAMPLES = 10
 """A bootstrap of fewer samples says more about them than about what they were drawn from."""
-_JACKKNIFE_GROUPS = 200
 _CHUNK_ELEMENTS = 2**20
 
 Interval = tuple[float, float]
@@ -76,77 +74,37 @@ def tango_z(lost: int, gained: int, count: int, drop: float) -> float:
     return difference / math.sqrt(variance)
 
 
-def bootstrap_interval(
-    scores: NDArray[Any],
-    statistic: Statistic,
-    alpha: float = 0.05,
-    seed: int = 0,
-    resampling: Resampling | None = None,
-) -> Interval:
-    """Returns the BCa bootstrap interval of `statistic` over rows of `scores`, with error alpha / 2 on either side.
+def bootstrap_intervals(
+    values: Statistics, resampling: Resampling, alphas: Sequence[float], seed: int = 0
+) -> list[Interval]:
+    """Returns the BCa bootstrap interval of each of several statistics of the same draws, with error alpha / 2 a side.
 
-    Rows are resampled whole: put what belongs to one sample (baseline's and candidate's scores) into one row. Fewer
-    than ten units give no bound. NaN in the scores gives NaN. The acceleration comes from a jackknife over at most 200
-    groups.
+    What belongs to one sample (baseline's and candidate's scores) is drawn together. Fewer than ten units give no
+    bound, nor do units so few that a draw of them has no value. The acceleration comes from a jackknife.
 
     Args:
-        scores: (n, …).
-        statistic: (n, …) → a number.
-        alpha: Error of both sides together; for one-sided bounds at error a, give 2a.
+        values: Weights (draws, rows) → the statistics (draws, k).
+        resampling: What is drawn.
+        alphas: One for each statistic, of both sides together; for one-sided bounds at error a, give 2a.
         seed: Of the resampling.
-        resampling: What is drawn; each row on its own by default.
+
+    Returns:
+        One interval for each statistic, of NaN where the statistic itself is not finite.
 
     Source: B. Efron, Better bootstrap confidence intervals, JASA 82 (1987), 171-185.
     """
     import numpy as np
-    from scipy.special import ndtr, ndtri
 
-    if np.isnan(scores).any():
-        return (math.nan, math.nan)
-    resampling = resampling or Rows(len(scores))
-    if resampling.units < _FEWEST_SAMPLES:
-        return UNBOUNDED
-    estimate = statistic(scores)
-    random = np.random.default_rng(seed)
-    draws = np.array([statistic(scores[resampling.draw(random)]) for _ in range(_RESAMPLES)])
-    if not np.isfinite(draws).all():
-        return (math.nan, math.nan)
-    if (draws == draws[0]).all():
-        return (min(draws[0], estimate), max(draws[0], estimate))
-    below = (draws < estimate).mean() + (draws == estimate).mean() / 2
-    bias = ndtri(np.clip(below, 1 / _RESAMPLES, 1 - 1 / _RESAMPLES))
-    acceleration = _acceleration(scores, statistic, resampling)
-    shifted = bias + ndtri(np.array([alpha / 2, 1 - alpha / 2]))
-    levels = ndtr(bias + shifted / (1 - acceleration * shifted))
-    low, high = np.quantile(draws, levels)
-    return float(low), float(high)
-
-
-def median_ratio_interval(
-    numerator: NDArray[Any], denominator: NDArray[Any], alpha: float = 0.05, seed: int = 0
-) -> Interval:
-    """Returns the percentile bootstrap interval of median(numerator) / median(denominator) of interleaved rounds.
-
-    Rounds are resampled in pairs, as a machine that slows down slows both: what drifts between rounds cancels, and
-    what is correlated within a round is not counted as independent.
-
-    Args:
-        numerator: (rounds, samples), any unit.
-        denominator: (rounds, samples), the same unit and rounds.
-        alpha: Error of both sides together.
-        seed: Of the resampling.
-    """
-    import numpy as np
-
-    random = np.random.default_rng(seed)
-    resamples = _RESAMPLES // 2
-    chunk = max(1, min(resamples, _CHUNK_ELEMENTS // max(numerator.size, denominator.size)))
-    draws: list[float] = []
-    while len(draws) < resamples:
-        rounds = random.integers(0, len(numerator), (chunk, len(numerator)))
-        draws.extend(_medians(numerator[rounds]) / _medians(denominator[rounds]))
-    low, high = np.quantile(draws, [alpha / 2, 1 - alpha / 2])
-    return float(low), float(high)
+    if resampling.units < FEWEST_SAMPLES:
+        return [UNBOUNDED] * len(alphas)
+    estimates = values(resampling.found[None])[0]
+    draws = _draws(values, resampling, seed)
+    weights = [(values(left[None])[0], times) for left, times in resampling.left_out()]
+    left_out, times = np.array([value for value, _ in weights]), np.array([count for _, count in weights])
+    return [
+        _bca(estimate, draws[:, index], _acceleration(left_out[:, index], times), alphas[index])
+        for index, estimate in enumerate(estimates.tolist())
+    ]
 
 
 def supported_percentiles(
@@ -207,19 +165,38 @@ def _crossing(function: Callable[[float], float], low: float, high: float) -> fl
     return float(brentq(function, low, high, xtol=1e-12))
 
 
-def _medians(resamples: NDArray[Any]) -> NDArray[Any]:
+def _draws(values: Statistics, resampling: Resampling, seed: int) -> NDArray[Any]:
+    """Returns the statistics of 2000 draws, (draws, k), with no more than a chunk of weights in memory."""
     import numpy as np
 
-    medians: NDArray[Any] = np.median(resamples.reshape(len(resamples), -1), axis=1)
-    return medians
+    random = np.random.default_rng(seed)
+    chunk = max(1, min(_RESAMPLES, _CHUNK_ELEMENTS // max(resampling.units, len(resampling.found))))
+    sizes = [min(chunk, _RESAMPLES - start) for start in range(0, _RESAMPLES, chunk)]
+    return np.concatenate([values(resampling.draw(random, size)) for size in sizes])
 
 
-def _acceleration(scores: NDArray[Any], statistic: Statistic, resampling: Resampling) -> float:
+def _bca(estimate: float, draws: NDArray[Any], acceleration: float, alpha: float) -> Interval:
+    import numpy as np
+    from scipy.special import ndtr, ndtri
+
+    if not math.isfinite(estimate):
+        return (math.nan, math.nan)
+    if not np.isfinite(draws).all():
+        return UNBOUNDED
+    if (draws == draws[0]).all():
+        return (min(float(draws[0]), estimate), max(float(draws[0]), estimate))
+    below = (draws < estimate).mean() + (draws == estimate).mean() / 2
+    bias = ndtri(np.clip(below, 1 / _RESAMPLES, 1 - 1 / _RESAMPLES))
+    shifted = bias + ndtri(np.array([alpha / 2, 1 - alpha / 2]))
+    low, high = np.quantile(draws, ndtr(bias + shifted / (1 - acceleration * shifted)))
+    return float(low), float(high)
+
+
+def _acceleration(left_out: NDArray[Any], times: NDArray[Any]) -> float:
     import numpy as np
 
-    units = resampling.units
-    groups = np.array_split(np.arange(units), min(units, _JACKKNIFE_GROUPS))
-    left_out = np.array([statistic(scores[resampling.without(group)]) for group in groups])
-    deviations = left_out.mean() - left_out
-    spread = float((deviations**2).sum()) ** 1.5
-    return float((deviations**3).sum()) / (6 * spread) if spread else 0.0
+    if not np.isfinite(left_out).all():
+        return 0.0
+    deviations = np.average(left_out, weights=times) - left_out
+    spread = float((times * deviations**2).sum()) ** 1.5
+    return float((times * deviations**3).sum()) / (6 * spread) if spread else 0.0

@@ -12,7 +12,8 @@ from optkit.core.validate import build, did_you_mean
 from optkit.core.yaml import Document
 from optkit.data.dataset import open_dataset
 from optkit.measure.accuracy import compare
-from optkit.measure.metrics import Cosine, known_metrics
+from optkit.measure.metrics import known_metrics
+from optkit.measure.metrics.closeness import Cosine
 from optkit.measure.predict import predict
 from optkit.measure.predictions import INDEX_FILE, read_predictions
 from optkit.passes.calibration import held_out
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from optkit.core.interface import Interface
     from optkit.data.dataset import Dataset
-    from optkit.measure.metrics import Metric
+    from optkit.measure.metrics.base import Metric
     from optkit.measure.predictions import Predictions
     from optkit.passes.quantize import Budget
 
@@ -102,9 +103,7 @@ class Judge:
         folder = self._folder / "int8"
         shutil.rmtree(folder, ignore_errors=True)
         predictions = self._predicted(model, folder)
-        return min(
-            Cosine(name).statistic(Cosine(name).per_sample(predictions, self._float)) for name in self._float.outputs
-        )
+        return min(Cosine(name).scores(predictions, self._float).value for name in self._float.outputs)
 
     def _predicted(self, model: Path, folder: Path) -> Predictions:
         if not (folder / INDEX_FILE).is_file():  # it is written last

@@ -55,5 +55,6 @@ def time_against(
         try:
             state = next(measurement)
         except StopIteration as stop:
+            stop.value.raise_failure()
             return dict(stop.value.feeds[-1].speedups)
         progress(state.fraction, f"timing {state.text.strip()}")

@@ -70,16 +70,21 @@ def quotient(above: float | None, below: float | None) -> float | None:
     return above / below if above is not None and below else None
 
 
+def is_share(kind: str) -> bool:
+    """Returns whether a metric of this kind is shown in percent."""
+    return kind in _PERCENT_KINDS
+
+
 def interval(value: Interval, kind: str) -> str:
     """Returns a metric with its two-sided 95 % interval, in percent where the metric is a share."""
-    if kind in _PERCENT_KINDS:
+    if is_share(kind):
         return f"{_percent(value.value)} % [{_percent(value.lower)}, {_percent(value.upper)}]"
     return f"{number(value.value)} [{number(value.lower)}, {number(value.upper)}]"
 
 
 def drop(metric: MetricResult) -> str:
     """Returns by how much a metric became worse, with one-sided 95 % bounds."""
-    lost, share = metric.drop, metric.kind in _PERCENT_KINDS
+    lost, share = metric.drop, is_share(metric.kind)
     if not share:
         return f"drop {estimate(lost)}"
     points = f"drop {_percent(lost.value)} points"

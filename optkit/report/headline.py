@@ -17,9 +17,10 @@ SYMBOLS = {Status.PASSED: "✓", Status.FAILED: "✗", Status.INCONCLUSIVE: "?",
 
 
 def headline(report: RunReport) -> str:
-    """Returns the outcome with the number of candidates approved."""
+    """Returns the outcome with the number of candidates approved, and which of them were kept where not all are."""
     approved = sum(candidate.approved for candidate in report.candidates)
-    return f"{report.outcome}: {approved} of {len(report.candidates)} candidates"
+    kept = f", kept {', '.join(report.choice.kept) or 'none'}" if report.choice else ""
+    return one_line(f"{report.outcome}: {approved} of {len(report.candidates)} candidates{kept}")
 
 
 def verdict_line(candidate: CandidateResult) -> str:

@@ -24,13 +24,15 @@ def write_junit(report: RunReport, path: Path) -> None:
     """Writes the verdicts of a run.
 
     A verdict that is not accepted is a failure whose type is its status (failed, inconclusive, unmeasured). One that
-    is accepted without having passed is skipped, with the reason: only a pass may look like a pass.
+    is accepted without having passed is skipped, with the reason: only a pass may look like a pass. So is a target for
+    which nothing was made.
 
     Raises:
         UsageError: The folder cannot be written.
         StepFailed: The disk is full or failing.
     """
     suites = [_suite(report, candidate) for candidate in report.candidates]
+    suites += [_skipped(target, why) for target, why in report.skipped.items()]
     _write("optkit", suites, path, report.seconds)
 
 
@@ -58,6 +60,12 @@ def _suite(report: RunReport, candidate: CandidateResult) -> ET.Element:
     for verdict in candidate.verdicts:
         case = _case(suite, candidate.name, f"{verdict.gate}.{verdict.rule}")
         _judge(case, verdict)
+    return suite
+
+
+def _skipped(target: str, why: str) -> ET.Element:
+    suite = ET.Element("testsuite", name=clean(target))
+    ET.SubElement(_case(suite, target, "is made"), "skipped", message=clean(why))
     return suite
 
 

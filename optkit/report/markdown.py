@@ -11,7 +11,7 @@ from optkit.core.errors import UsageError
 from optkit.report.format import one_line, seconds
 from optkit.report.headline import SYMBOLS, caveats, headline, verdict_line
 from optkit.report.profiles import profiles, slowest
-from optkit.report.tables import VERDICT_COLUMN, Row, Sheet, comparison, conditions, steps, untimed, verdicts
+from optkit.report.tables import VERDICT_COLUMN, Row, Sheet, comparison, conditions, is_value, steps, untimed, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,13 +89,9 @@ def _provenance(report: RunReport) -> Iterator[str]:
 
 
 def _table(sheet: Sheet) -> str:
-    rule = ["---", *("---:" if _is_value(title) else "---" for title in sheet.header[1:])]
+    rule = ["---", *("---:" if is_value(title) else "---" for title in sheet.header[1:])]
     lines = [map(_escaped, sheet.header), rule, *(map(_escaped, _marked(row)) for row in sheet.rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _is_value(title: str) -> bool:
-    return title not in {"verdict", "remark", "pass", "state", "artifact"}
 
 
 def _marked(row: Row) -> list[str]:

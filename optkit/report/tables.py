@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from optkit.core.results import CandidateResult, MetricResult, RunReport, Timing
 
 VERDICT_COLUMN = 3
+_WORDS = frozenset({
+    "verdict", "remark", "pass", "state", "artifact", "candidate", "data", "operator", "method", "at node",
+    "line of the model", "why not",
+})  # fmt: skip
+"""Titles of columns that do not hold numbers."""
 Cells = tuple[str, str]
 """A candidate's value and how it compares with the baseline's."""
 
@@ -33,6 +38,11 @@ class Sheet:
 
     header: tuple[str, ...]
     rows: tuple[Row, ...]
+
+
+def is_value(title: str) -> bool:
+    """Returns whether a column, other than the first, holds numbers."""
+    return title not in _WORDS
 
 
 def comparison(report: RunReport) -> Sheet:

@@ -98,13 +98,12 @@ def _score(recipe: Recipe, use: MetricUse, baseline: Subject, candidate: Subject
         result = compare(use.name, use.metric, before, after)
     except UsageError as error:
         raise UsageError(f"metrics.{use.name}: {error.message}", hint=error.hint) from None
-    relative = not use.metric.needs_labels
     return MetricResult(
         name=use.name,
         kind=use.kind,
         data=use.data,
         samples=result.count,
-        baseline=None if relative else Interval(result.baseline, *result.baseline_interval),
+        baseline=None if use.metric.relative else Interval(result.baseline, *result.baseline_interval),
         candidate=Interval(result.candidate, *result.candidate_interval),
         drop=_drop(result, recipe.gates_of(candidate.name).get(use.name)),
     )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from optkit.core.recipe import DataSpec
     from optkit.core.results import Timing
     from optkit.core.runner import Execution
-    from optkit.measure.metrics import Metric
+    from optkit.measure.metrics.base import Metric
 
 
 def bench(  # noqa: PLR0913, PLR0917  # what the command takes

@@ -21,7 +21,9 @@ from optkit.core.runner import Execution
 from optkit.core.store import Store
 from optkit.runtimes import check_installed
 from optkit.workflow import engines, evaluation, output, packaging, releasing, reporting, timing
+from optkit.workflow.alternatives import skip
 from optkit.workflow.choices import CALIBRATION, SEARCH, apart, choices
+from optkit.workflow.choosing import choose
 from optkit.workflow.evaluation import Subject, baseline_of, candidate_of
 from optkit.workflow.host import this_host
 from optkit.workflow.judging import verdicts
@@ -32,13 +34,13 @@ from optkit.workflow.sources import declared_interface, recipe_sources
 from optkit.workflow.tables import TARGETS, load_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 
     from optkit.core.events import StepFinished
     from optkit.core.gates import Approved
     from optkit.core.recipe import Recipe
     from optkit.core.release import Release
-    from optkit.core.results import MetricResult
+    from optkit.core.results import Choice, MetricResult
     from optkit.workflow.timing import Timings
 
 SEED = 0
@@ -102,7 +104,9 @@ def optimize(request: Request) -> Generator[Event, None, tuple[RunReport, Path]]
 
 
 def refusal(report: RunReport) -> str:
-    """Returns which verdicts refused which candidate, and by how much they missed."""
+    """Returns which verdicts refused which candidate, and by how much they missed, or why none of them was kept."""
+    if report.choice and any(candidate.approved for candidate in report.candidates):
+        return f"nothing was packaged: {report.choice.why}"
     lines = [
         f"  {candidate.name}: {verdict}"
         for candidate in report.candidates
@@ -114,8 +118,10 @@ def refusal(report: RunReport) -> str:
 
 def _command(request: Request) -> tuple[str, ...]:
     """Returns the command without paths of this machine."""
-    overrides = [part for override in request.overrides for part in ("--set", override)]
-    return ("optkit", "optimize", request.recipe.name, *overrides)
+    options = [part for override in request.overrides for part in ("--set", override)]
+    options += ["--baseline", request.baseline.name] if request.baseline else []
+    options += ["--any-machine"] if request.any_machine else []
+    return ("optkit", "optimize", request.recipe.name, *options)
 
 
 def _start(recipe: Recipe, folder: Path, request: Request) -> _Run:
@@ -142,27 +148,29 @@ class _Run:
     release: Release | None
     started: float = field(default_factory=time.time)
     remarks: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
 
     def events(self) -> Generator[Event, None, RunReport]:
         """Runs everything in order; this order is the product's promise."""
         yield from self._remark_missing_gates()
         yield from self._remark_release()
-        packaging.check_served(self.recipe)
         for name in self.recipe.leaves:
-            check_installed(self._target_runtime(name))
-        for step in self.recipe.steps:
-            engines.check_buildable(step.do)
+            yield from self._attempt([name], self._check_installed(name))
+        packaging.check_served(self.recipe)
         yield from self._check_data()
         for step in self.recipe.steps:
-            yield from self.execution.execute(step)
+            if step in self.recipe.steps:  # its branch was not skipped since
+                yield from self._attempt(self.recipe.leaves_of(step.name), self.execution.execute(step))
         yield from self._remark_choices()
         baseline = baseline_of(self.recipe)
         candidates = [candidate_of(self.recipe, name) for name in self.recipe.leaves]
-        measured = {candidate.reference for candidate in candidates}
+        measured = {subject.reference for subject in candidates}
         for name in {self.recipe.reference, *self.recipe.leaves, *measured}:
             yield from self.execution.materialise(name)
-        for subject in (baseline, *candidates):
-            yield from evaluation.predict(self.recipe, subject, self.execution)
+        yield from evaluation.predict(self.recipe, baseline, self.execution)
+        for subject in candidates:
+            yield from self._attempt([subject.name], evaluation.predict(self.recipe, subject, self.execution))
+        candidates = [subject for subject in candidates if subject.name in self.recipe.leaves]
         # Before the timing: a metric that does not fit should not cost a measurement.
         scores = [evaluation.score(self.recipe, baseline, candidate, self.execution) for candidate in candidates]
         timings = yield from timing.measure(self.recipe, baseline, candidates, self.execution)
@@ -176,23 +184,50 @@ class _Run:
         if self.request.bisect:
             for candidate, result in zip(candidates, results, strict=True):
                 yield from self._bisect(baseline, candidate, result)
+        choice = yield from self._choose(results)
+        if choice:
+            approved = [each for each in approved if each.candidate in choice.kept]
         packages = yield from packaging.package(self.recipe, approved, self.execution, self.folder)
         results = [replace(result, packages=packages.get(result.name, {})) for result in results]
         yield from self._write_kits(results)
-        return (yield from self._report(baseline, results, timings))
+        return (yield from self._report(baseline, results, timings, choice))
+
+    def _remark(self, line: str) -> Note:
+        self.remarks.append(line)
+        return Note(line)
+
+    def _check_installed(self, leaf: str) -> Iterator[Event]:
+        check_installed(self._target_runtime(leaf))
+        engines.check_buildable(self.recipe.step(leaf).do)
+        yield from ()
+
+    def _attempt(self, leaves: Collection[str], work: Iterator[Event]) -> Iterator[Event]:
+        """Does what only some candidates need; a failure skips their targets where the recipe chooses among others."""
+        try:
+            yield from work
+        except OptkitError as error:
+            self.recipe, skipped = skip(self.recipe, leaves, error)
+            self.skipped |= skipped
+            yield from (self._remark(f"{target} is skipped: {why}") for target, why in skipped.items())
+
+    def _choose(self, results: Sequence[CandidateResult]) -> Generator[Event, None, Choice | None]:
+        if self.recipe.objective is None:
+            return None
+        unserved = packaging.unserved_leaves(self.recipe)
+        choice = choose(self.recipe.objective, results, unserved, this_host().fingerprint)
+        yield self._remark(choice.why)
+        return choice
 
     def _write_kits(self, results: list[CandidateResult]) -> Iterator[Event]:
         waiting = engines.waiting(self.recipe, results)
         if waiting:
             folder = self.folder / output.KITS
-            kits = {packaging.entry_name(self.recipe, name): self.execution.path(name) for name in waiting}
-            engines.write_kits(kits, folder)
+            engines.write_kits({name: self.execution.path(name) for name in waiting}, folder)
             yield Note(f"build kits, not approved: {folder}")
 
     def _remark_missing_gates(self) -> Iterator[Event]:
         if not any(self.recipe.gates_of(leaf) for leaf in self.recipe.leaves):
-            self.remarks.append("the recipe has no gates: nothing was demanded of the result")
-            yield Note(self.remarks[-1])
+            yield self._remark("the recipe has no gates: nothing was demanded of the result")
 
     def _remark_release(self) -> Iterator[Event]:
         """Says what the comparison with the last release rests on, or that a recipe which asks for one gets none."""
@@ -201,9 +236,7 @@ class _Run:
             lines = releasing.remarks(self.release, provenance({}, SEED), self.recipe.leaves)
         elif any(gate.max_regression is not None for gate in self.recipe.gates.values()):
             lines = ["there is no --baseline: max_regression is not judged"]
-        for line in lines:
-            self.remarks.append(line)
-            yield Note(line)
+        yield from map(self._remark, lines)
 
     def _check_data(self) -> Iterator[Event]:
         """Refuses a model that takes no samples, and parts of the data that share some with the one that judges."""
@@ -230,9 +263,7 @@ class _Run:
         """Says what steps decided by themselves."""
         for step in self.recipe.steps:
             notes = self.execution.finished[step.name].record.get("notes", {})
-            for line in choices(step.name, notes):
-                self.remarks.append(line)
-                yield Note(line)
+            yield from map(self._remark, choices(step.name, notes))
 
     def _target_runtime(self, name: str) -> str:
         return TARGETS[self.recipe.targets[name]].runtime
@@ -280,8 +311,7 @@ class _Run:
                     self.remarks.append(event.text)
                 yield event
         except OptkitError as error:  # the run is judged already: its verdict must not be lost
-            self.remarks.append(f"{candidate.name} could not be bisected: {error.message}")
-            yield Note(self.remarks[-1])
+            yield self._remark(f"{candidate.name} could not be bisected: {error.message}")
 
     def _approve(self, result: CandidateResult) -> list[Approved]:
         """Returns the approved candidate, or nothing; `gates.approve` alone decides."""
@@ -291,21 +321,24 @@ class _Run:
             return []
 
     def _report(
-        self, baseline: Subject, candidates: list[CandidateResult], timings: Timings
+        self, baseline: Subject, candidates: list[CandidateResult], timings: Timings, choice: Choice | None
     ) -> Generator[Event, None, RunReport]:
+        kept = choice.kept if choice else [candidate for candidate in candidates if candidate.approved]
         report = RunReport(
             version=1,
             recipe=self.recipe.name,
             recipe_sha256=digest_file(self.recipe.path),
             started=datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
             seconds=time.time() - self.started,
-            outcome="approved" if any(candidate.approved for candidate in candidates) else "refused",
+            outcome="approved" if kept else "refused",
             baseline=self._baseline(baseline, timings),
             candidates=tuple(candidates),
             steps=tuple(self._step(event) for event in self.execution.finished.values()),
             provenance=provenance(self._sources(), SEED),
             remarks=tuple(self.remarks),
             class_names=packaging.class_names(self.recipe, self.execution.sources),
+            skipped=self.skipped,
+            choice=choice,
             command=_command(self.request),
         )
         reporting.write(report, self.folder)

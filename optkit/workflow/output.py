@@ -20,7 +20,8 @@ GOLDEN = "golden"
 REPRO = "repro"
 KITS = "build-kits"
 MANIFEST = "MANIFEST.json"
-_OWN_FILES = (REPORT, "summary.md", "junit.xml")
+PAGE = "report.html"
+_OWN_FILES = (REPORT, PAGE, "summary.md", "junit.xml")
 
 
 def prepare(folder: Path, emitters: Iterable[str]) -> None:

@@ -9,6 +9,7 @@ from optkit.core.copying import copy_file
 from optkit.core.errors import UsageError
 from optkit.core.events import Event, Note, Packaged
 from optkit.core.linking import DATA
+from optkit.core.objective import PARETO
 from optkit.core.recipe import Step
 from optkit.runtimes.tensorrt.plan import PLAN_FILE
 from optkit.workflow.engines import builds_engine
@@ -34,9 +35,9 @@ def model_bytes(folder: Path) -> int:
     return sum((folder / name).stat().st_size for name in _MODEL_FILES if (folder / name).exists())
 
 
-def entry_name(recipe: Recipe, candidate: str) -> str:
-    """Returns the name that clients ask for: the recipe's, with the candidate's where there are several."""
-    return recipe.name if len(recipe.leaves) == 1 else f"{recipe.name}-{candidate}"
+def entry_name(recipe: str, candidate: str, *, alone: bool) -> str:
+    """Returns the name that clients ask for: the recipe's, with the candidate's where there can be several."""
+    return recipe if alone else f"{recipe}-{candidate}"
 
 
 def package(
@@ -48,11 +49,12 @@ def package(
         Candidate → emitter → path below `folder`.
     """
     served = [each for each in approved if _is_served(recipe, each.candidate)]
+    alone = len(recipe.leaves) == 1 or (recipe.objective is not None and recipe.objective.kind != PARETO)
     deployables = {}
     if served:
         with appearing(folder / GOLDEN) as golden:
             for each in served:
-                name = entry_name(recipe, each.candidate)
+                name = entry_name(recipe.name, each.candidate, alone=alone)
                 yield from _record_golden(recipe, each, execution, golden / f"{name}.npz")
                 deployables[each.candidate] = deployable_of(recipe, each, execution, name)
     paths: dict[str, dict[str, str]] = {each.candidate: {} for each in approved}
@@ -92,6 +94,17 @@ def check_served(recipe: Recipe) -> None:
             f"package: {'; '.join(reasons)}",
             hint="leave `package` out, or add a candidate for the target onnxruntime-cpu",
         )
+
+
+def unserved_leaves(recipe: Recipe) -> dict[str, str]:
+    """Returns candidate → why no serving runtime of the recipe could run it, if it names any."""
+    if not recipe.package:
+        return {}
+    return {
+        leaf: "; ".join(unserved(name, options, runtime_of(recipe, leaf)) for name, options in recipe.package.items())
+        for leaf in recipe.leaves
+        if not _is_served(recipe, leaf)
+    }
 
 
 def unserved(emitter: str, options: Emitter, runtime: str) -> str:

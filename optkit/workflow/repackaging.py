@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from optkit.core import gates, interface
 from optkit.core.artifact import Artifact
 from optkit.core.errors import GateFailed, UsageError
+from optkit.core.objective import PARETO
 from optkit.core.options import build_from_texts
 from optkit.core.store import DamagedObject, Store
 from optkit.core.validate import did_you_mean
 from optkit.workflow.engines import runtime_of
 from optkit.workflow.output import REPORT
-from optkit.workflow.packaging import emit, unserved
+from optkit.workflow.packaging import emit, entry_name, unserved
 from optkit.workflow.tables import TARGETS, load_tables
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def repackage(run: Path, emitter: str, target: Path, options: Sequence[str], sto
     if target.exists():
         raise UsageError(f"{target} exists", hint="give a new folder with -o")
     report = read_json(run / REPORT)
-    approved = [each for candidate in report.candidates if (each := _approve(candidate))]
+    kept = [each for each in report.candidates if report.choice is None or each.name in report.choice.kept]
+    approved = [each for candidate in kept if (each := _approve(candidate))]
     if not approved:
         raise GateFailed(f"{run} holds no approved candidate", hint=f"see {run / 'summary.md'}")
     targets = {candidate.name: candidate.target for candidate in report.candidates}
@@ -86,8 +88,8 @@ def _deployable(report: RunReport, approved: Approved, store: Store, runtime: st
     from optkit.serving.emitter import Deployable
 
     folder = _folder(approved, store)
-    single = len(report.candidates) == 1
-    name = report.recipe if single else f"{report.recipe}-{approved.candidate}"
+    alone = len(report.candidates) == 1 or (report.choice is not None and report.choice.objective != PARETO)
+    name = entry_name(report.recipe, approved.candidate, alone=alone)
     return Deployable(name, folder, interface.read(folder), report.class_names, runtime)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from optkit.core.branching import AUTO
 from optkit.core.gates import Gate
 from optkit.core.linking import IMPORT
+from optkit.core.objective import Objective
 from optkit.core.recipe import DataSpec, MeasureSpec, ModelSpec
 from optkit.core.schema import json_schema
 from optkit.workflow.tables import load_tables
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 def recipe_schema() -> dict[str, Any]:
     """Returns the JSON Schema (2020-12) of a recipe, with every pass, metric and serving runtime that is installed."""
     tables = load_tables()
+    objective = inlined_schema(Objective)
     passes = {name: kind for name, kind in tables.passes.items() if name != IMPORT}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -29,7 +32,15 @@ def recipe_schema() -> dict[str, Any]:
             "model": inlined_schema(ModelSpec),
             "data": {"type": "object", "additionalProperties": inlined_schema(DataSpec)},
             "metrics": {"type": "object", "additionalProperties": {"oneOf": list(_metrics(tables.metrics))}},
-            "target": {"enum": sorted(tables.targets), "description": "What the candidates are made for."},
+            "target": {"enum": [*sorted(tables.targets), AUTO], "description": "What the candidates are made for."},
+            "targets": {
+                "type": "array",
+                "minItems": 1,
+                "uniqueItems": True,
+                "items": {"enum": sorted(tables.targets)},
+                "description": "Makes a candidate for each of these, and keeps the best by the objective.",
+            },
+            "objective": {"anyOf": [objective, objective["properties"]["kind"]]},
             "steps": {"type": "array", "minItems": 1, "items": {"oneOf": list(_steps(passes))}},
             "gates": {"type": "object", "additionalProperties": inlined_schema(Gate)},
             "measure": inlined_schema(MeasureSpec),

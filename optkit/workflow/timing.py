@@ -116,6 +116,7 @@ def run(
             progress = next(measurement)
         except StopIteration as stop:
             report: LatencyReport = stop.value
+            report.raise_failure()
             yield StepProgress(STEP, 1.0, "done")
             for line in unprofiled(report):
                 yield Note(line)

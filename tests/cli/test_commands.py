@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def test_optimize_writes_everything_for_people_and_programs(onnx_run: Run) -> None:
     files = {path.relative_to(onnx_run.folder).as_posix() for path in onnx_run.folder.rglob("*") if path.is_file()}
     assert files == {
-        ".optkit-run", "MANIFEST.json", "golden/tiny.npz", "junit.xml", "report.json", "summary.md",
+        ".optkit-run", "MANIFEST.json", "golden/tiny.npz", "junit.xml", "report.html", "report.json",
+        "summary.md",
         "triton/tiny/1/model.onnx", "triton/tiny/config.pbtxt",
     }  # fmt: skip
     report = json.loads((onnx_run.folder / "report.json").read_text())

@@ -57,7 +57,7 @@ def test_a_deferred_engine_is_a_kit_that_is_never_approved(optkit: Optkit, engin
     refused = optkit("optimize", engines.recipe, "-o", out, code=3)
     assert "engine.min 1: unmeasured (its engine is deferred" in refused.err
     assert not (out / "triton").exists()
-    kit = out / "build-kits" / "tiny"
+    kit = out / "build-kits" / "build-engine"
     assert json.loads((kit / "kit.json").read_text())["approved"] is False
     built = [sys.executable, "-W", "ignore", str(kit / "build.py"), "--output", str(tmp_path / "model.plan")]
     assert "sha256" in subprocess.run(built, capture_output=True, text=True, check=True).stdout

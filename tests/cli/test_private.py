@@ -62,5 +62,5 @@ def test_the_graph_keeps_the_line_of_the_users_code(elsewhere: Run, there: Optki
 
 @pytest.mark.heavy
 def test_what_a_run_publishes_tells_no_path(elsewhere: Run) -> None:
-    for name in ("report.json", "junit.xml", "summary.md", "MANIFEST.json"):
+    for name in ("report.json", "report.html", "junit.xml", "summary.md", "MANIFEST.json"):
         assert PRIVATE not in (elsewhere.folder / name).read_text()

@@ -40,7 +40,7 @@ def test_a_good_recipe_becomes_values(parse: Parse) -> None:
     assert recipe.model.dims == {"batch": Dim(1, 8, 64)}
     assert recipe.data["calibration"] == DataSpec("images", "train", 256)
     assert recipe.metrics == (MetricUse("top1", "accuracy", Accuracy("logits"), "evaluation"),)
-    assert recipe.target == "onnxruntime-cpu"
+    assert recipe.targets["quantize"] == "onnxruntime-cpu"
     assert recipe.gates == {
         "top1": Gate(max_drop=0.01), "latency": Gate(min_speedup=1.5), "size": Gate(max_ratio=0.4),
     }  # fmt: skip
@@ -60,7 +60,7 @@ def test_steps_are_linked_and_resolved(parse: Parse) -> None:
 
 def test_the_shortest_recipe(parse: Parse) -> None:
     recipe = parse("name: m\nmodel: {onnx: model.onnx}\nsteps: [simplify]\n")
-    assert recipe.target == "onnxruntime-cpu"
+    assert recipe.targets["simplify"] == "onnxruntime-cpu"
     assert [step.name for step in recipe.steps] == ["import", "simplify"]
     assert recipe.gates == {}
     assert recipe.package == {}
@@ -413,7 +413,9 @@ def test_a_mistake_in_an_override_is_placed_there(messages_of: Messages, overrid
 
 
 def test_an_override_can_mend_a_recipe(parse: Parse) -> None:
-    assert parse(replaced("target: onnxruntime-cpu", "target: gpu"), "target=tensorrt").target == "tensorrt"
+    assert (
+        parse(replaced("target: onnxruntime-cpu", "target: gpu"), "target=tensorrt").targets["quantize"] == "tensorrt"
+    )
 
 
 def test_a_missing_recipe_is_named(host: Host, tmp_path: Path) -> None:

@@ -116,6 +116,13 @@ def test_split_rows_and_labels(tiny: Callable[..., Path]) -> None:
     assert batch.labels.tolist() == [3] * 10
 
 
+def test_labels_that_are_text(tiny: Callable[..., Path]) -> None:
+    said = {"x": np.zeros((40, 1)), "y": np.array(["ja", ""] * 20)}
+    dataset = load_dataset(tiny(said, labels={"column": "y", "text": True}))
+    labels = [dataset.sample(index).label for index in range(2)]
+    assert [label.tolist() for label in labels if label is not None] == [[106, 97], []]
+
+
 def test_without_labels(tiny: Callable[..., Path]) -> None:
     dataset = load_dataset(tiny(labels=None), "test")
     assert not dataset.has_labels

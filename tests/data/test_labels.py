@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from optkit.core.errors import UsageError
-from optkit.data.labels import class_numbers, read_label
+from optkit.data.labels import class_numbers, read_label, read_text
 
 CLASSES = class_numbers(("cat", "dog", "7"))
 
@@ -51,3 +51,10 @@ def test_not_finite(value: object, classes: dict[str, int]) -> None:
 def test_names_need_classes() -> None:
     with pytest.raises(UsageError, match=r"list class names under labels\.classes"):
         read_label("cat", {})
+
+
+def test_text_is_kept_as_code_points() -> None:
+    assert read_text("für").tolist() == [102, 252, 114]
+    assert read_text("").shape == (0,)
+    with pytest.raises(UsageError, match="the label 3 is no text"):
+        read_text(3)

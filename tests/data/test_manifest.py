@@ -108,6 +108,7 @@ def test_split_of_a_dataset_without_splits(tmp_path: Path) -> None:
         ({"inputs": {"x": {"mean": float("inf")}}}, "inputs.x.mean  should be finite"),
         ({"labels": {"classes": ["a", "a"]}}, "'a' stands twice"),
         ({"labels": {"classes": ["a\nb"]}}, "one printable line"),
+        ({"labels": {"classes": ["a"], "text": True}}, "labels.text  labels are either text or classes"),
         ({"labels": {"classes": [0, 1]}}, "labels.classes[0]"),
     ],
 )

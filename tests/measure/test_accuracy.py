@@ -8,7 +8,9 @@ import pytest
 
 from optkit.core.errors import StepFailed
 from optkit.measure.accuracy import AccuracyResult, compare
-from optkit.measure.metrics import Accuracy, Agreement, Correlation, Cosine, MeanSquaredError
+from optkit.measure.metrics.accuracy import Accuracy, Agreement
+from optkit.measure.metrics.closeness import Cosine, MeanSquaredError
+from optkit.measure.metrics.correlation import Correlation
 from optkit.measure.statistics import tango_bounds, wilson_interval
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ def test_one_nan_makes_every_bound_nan(
     result = compare("m", metric, predictions(good, labels), predictions(bad, labels))
     assert all(map(math.isnan, (result.candidate, result.drop, result.drop_lower, result.drop_upper)))
     assert result.samples_to_settle(0.1) is None
+    assert result.note == "the candidate's score of sample 7 is not a number; so it is with 1 of 40"
 
 
 def test_lower_is_better_turns_the_drop_round(predictions: MakePredictions) -> None:
@@ -77,6 +80,7 @@ def test_too_few_samples_for_a_bootstrap_bound_nothing(predictions: MakePredicti
     result = compare("cos", Cosine("y"), few, few)
     assert (result.drop_lower, result.drop_upper) == (-math.inf, math.inf)
     assert result.samples_to_settle(0.1) is None
+    assert result.note == "5 samples are too few for a bound: at least 10 are needed"
 
 
 def test_different_numbers_of_samples(predictions: MakePredictions) -> None:
@@ -86,7 +90,8 @@ def test_different_numbers_of_samples(predictions: MakePredictions) -> None:
 
 def _result(drop: float, width: float, count: int, lost: int | None = None) -> AccuracyResult:
     gained = None if lost is None else 0
-    return AccuracyResult("m", count, 0, (0, 0), 0, (0, 0), drop, drop - width, drop + width, 0.05, lost, gained)
+    drops = drop, drop - width, drop + width
+    return AccuracyResult("m", count, 0, (0, 0), 0.5, (0, 0), (0.4, 0.6), *drops, 0.05, lost, gained)
 
 
 def test_samples_to_settle_scores_by_the_square_root() -> None:
@@ -98,3 +103,17 @@ def test_samples_to_settle_outcomes_by_the_score_interval() -> None:
     # Without a single change the bound is z² / (n + z²): 0.01 is reached at n = 268.
     needed = _result(drop=0.0, width=0.0263, count=100, lost=0).samples_to_settle(0.01)
     assert needed == pytest.approx(268, abs=3)
+
+
+def test_samples_to_settle_a_value() -> None:
+    # The bounds 0.4 and 0.6 shrink with the root of the samples: four times as many reach 0.05 on either side.
+    result = _result(drop=0.0, width=0.02, count=100)
+    assert result.samples_to_settle_value(0.55, upper=True) == pytest.approx(400, rel=0.02)
+    assert result.samples_to_settle_value(0.45, upper=False) == pytest.approx(400, rel=0.02)
+    assert result.samples_to_settle_value(0.5, upper=False) is None
+
+
+def test_samples_to_settle_a_share() -> None:
+    needed = _result(drop=0.0, width=0.02, count=100, lost=0).samples_to_settle_value(0.45, upper=False)
+    assert needed is not None
+    assert wilson_interval(needed / 2, needed, 0.1)[0] == pytest.approx(0.45, abs=1e-3)

@@ -127,6 +127,18 @@ def test_a_subject_that_fails_is_named(mlp: MakeMlp) -> None:
         _drain(measure_latency(_subject("int8", mlp("m")), [], [feed], budget=1))
 
 
+def test_a_candidate_that_cannot_be_opened_leaves_the_others_their_results(mlp: MakeMlp, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"junk")
+    feed = Feed(1, {"x": np.ones((1, 8), np.float32)})
+    others = [_subject("junk", tmp_path), _subject("twin", mlp("twin"))]
+    _, report = _drain(measure_latency(_subject("m", mlp("m")), others, [feed], budget=0))
+    assert list(report.feeds[0].speedups) == ["twin"]
+    assert list(report.processes) == ["m", "twin"]
+    assert list(report.failed) == ["junk"]
+    with pytest.raises(UsageError, match=r"timing 'junk': model\.onnx is damaged"):
+        report.raise_failure()
+
+
 def test_a_worker_that_dies_is_named(mlp: MakeMlp) -> None:
     with start_worker(_subject("int8", mlp("m"))) as worker:
         worker.ask("peak_rss")
@@ -147,7 +159,7 @@ def test_workers_end_with_the_measurement(mlp: MakeMlp) -> None:
     feed = Feed(1, {"x": np.ones((1, 8), np.float32)})
     measurement = measure_latency(_subject("m", mlp("m")), [], [feed], budget=60)
     for progress in measurement:
-        if progress.fraction > 0:
+        if progress.text.startswith("warming up"):
             break
     children = _children(os.getpid())
     assert children

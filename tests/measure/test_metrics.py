@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,15 +13,10 @@ from scipy import stats
 
 from optkit.core.errors import StepFailed, UsageError
 from optkit.core.schema import json_schema
-from optkit.measure.metrics import (
-    METRICS,
-    Accuracy,
-    Agreement,
-    Correlation,
-    Cosine,
-    MeanSquaredError,
-    Metric,
-)
+from optkit.measure.metrics import METRICS
+from optkit.measure.metrics.accuracy import Accuracy, Agreement
+from optkit.measure.metrics.closeness import Cosine, MeanSquaredError
+from optkit.measure.metrics.correlation import Columns, Correlation
 from optkit.measure.predictions import Predictions, Samples
 
 if TYPE_CHECKING:
@@ -28,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from optkit.measure.metrics.base import Metric
     from tests.measure.conftest import MakePredictions
 
 
@@ -40,7 +37,7 @@ def _in_memory(scores: ArrayLike, labels: ArrayLike | None = None) -> Prediction
 
 
 def _scores(metric: Metric, ours: Predictions, theirs: Predictions | None = None) -> list[float]:
-    return [float(score) for score in metric.per_sample(ours, theirs or ours)]
+    return [float(score) for score in metric.scores(ours, theirs or ours).rows]
 
 
 def test_accuracy_at_one_and_at_two() -> None:
@@ -88,12 +85,12 @@ def test_nan_in_the_baseline_shows_in_agreement() -> None:
         ([0, 0.5, 1], "needs one whole number per sample"),
         ([0, np.nan, 1], "needs one whole number per sample"),
         ([[0], [1], [2]], "needs one whole number per sample"),
-        (None, "needs labels, and the dataset has none\nuse `agreement` or `cosine`"),
+        (None, "needs labels, and the dataset has none\nuse `agreement`, `cosine` or `sqnr`"),
     ],
 )
 def test_labels_that_do_not_fit(labels: ArrayLike | None, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        Accuracy("y").per_sample(_in_memory(np.eye(3), labels), _in_memory(np.eye(3)))
+        Accuracy("y").scores(_in_memory(np.eye(3), labels), _in_memory(np.eye(3)))
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 1), (3, 2, 2)])
@@ -101,20 +98,20 @@ def test_labels_that_do_not_fit(labels: ArrayLike | None, message: str) -> None:
 def test_outputs_without_a_class_axis(metric: Metric, shape: tuple[int, ...]) -> None:
     outputs = _in_memory(np.zeros(shape), [0, 0, 0])
     with pytest.raises(UsageError, match=r"output 'y' has shape \(.*\) per sample; one score for each"):
-        metric.per_sample(outputs, outputs)
+        metric.scores(outputs, outputs)
 
 
 def test_outputs_of_varying_shape_have_no_classes(predictions: MakePredictions) -> None:
     ragged = predictions([np.zeros(2), np.zeros(3)], [0, 0])
     with pytest.raises(UsageError, match="has shapes that differ per sample"):
-        Accuracy("y").per_sample(ragged, ragged)
+        Accuracy("y").scores(ragged, ragged)
 
 
 def test_k_beyond_the_classes_and_unknown_output() -> None:
     with pytest.raises(UsageError, match="k is 4, but output 'y' has 3 classes"):
-        Accuracy("y", k=4).per_sample(_in_memory(np.eye(3), [0, 1, 2]), _in_memory(np.eye(3)))
+        Accuracy("y", k=4).scores(_in_memory(np.eye(3), [0, 1, 2]), _in_memory(np.eye(3)))
     with pytest.raises(UsageError, match="no output 'z' to score\nknown: y"):
-        Accuracy("z").per_sample(_in_memory(np.eye(3), [0, 1, 2]), _in_memory(np.eye(3)))
+        Accuracy("z").scores(_in_memory(np.eye(3), [0, 1, 2]), _in_memory(np.eye(3)))
 
 
 def test_agreement_compares_with_the_baseline() -> None:
@@ -127,7 +124,7 @@ def test_cosine_of_sequences(predictions: MakePredictions) -> None:
     theirs = predictions([np.array([0.0, 2.0]), np.array([3.0, 3.0, 0.0]), np.zeros(1)])
     assert _scores(Cosine("y"), ours, theirs) == pytest.approx([0, 1, 1], abs=1e-12)
     with pytest.raises(StepFailed, match=r"output 'y' has shape \(2,\) where the baseline's has \(3,\)"):
-        Cosine("y").per_sample(predictions([np.zeros(2)]), predictions([np.zeros(3)]))
+        Cosine("y").scores(predictions([np.zeros(2)]), predictions([np.zeros(3)]))
 
 
 def test_a_dead_output_is_not_similar() -> None:
@@ -138,7 +135,7 @@ def test_mean_squared_error() -> None:
     assert _scores(MeanSquaredError("y"), _in_memory([[1.0, 2.0], [0.0, 0.0]], [[1, 0], [3, 3]])) == [2, 9]
     assert _scores(MeanSquaredError("y"), _in_memory([[1.0], [4.0]], [2.0, 4.0])) == [1, 0]
     with pytest.raises(UsageError, match=r"output 'y' has shape \(2,\) per sample, the label has \(3,\)"):
-        MeanSquaredError("y").per_sample(_in_memory(np.zeros((1, 2)), np.zeros((1, 3))), _in_memory(np.zeros((1, 2))))
+        MeanSquaredError("y").scores(_in_memory(np.zeros((1, 2)), np.zeros((1, 3))), _in_memory(np.zeros((1, 2))))
 
 
 @pytest.mark.parametrize(("method", "reference"), [("pearson", stats.pearsonr), ("spearman", stats.spearmanr)])
@@ -146,25 +143,29 @@ def test_correlation_is_scipys(method: Literal["pearson", "spearman"], reference
     random = np.random.default_rng(0)
     outputs, labels = random.normal(size=(40, 1)), random.integers(0, 6, 40)
     metric = Correlation("y", method=method)
-    value = metric.statistic(metric.per_sample(_in_memory(outputs, labels), _in_memory(outputs)))
+    value = metric.scores(_in_memory(outputs, labels), _in_memory(outputs)).value
     assert value == pytest.approx(reference(outputs[:, 0], labels).statistic, abs=1e-12)
 
 
 def test_correlation_of_constants_and_nan_is_nan() -> None:
-    assert np.isnan(Correlation("y").statistic(np.ones((5, 2))))
-    assert np.isnan(Correlation("y", method="spearman").statistic(np.array([[1.0, 2.0], [np.nan, 1.0], [2.0, 3.0]])))
+    assert np.isnan(Columns(np.ones((5, 2)), "pearson").value)
+    assert np.isnan(Columns(np.array([[1.0, 2.0], [np.nan, 1.0], [2.0, 3.0]]), "spearman").value)
+    assert np.isnan(Columns(np.array([[1.0, 2.0], [np.inf, 1.0], [2.0, 3.0]]), "spearman").value)
 
 
 @pytest.mark.parametrize("labels", [None, np.zeros((4, 2))])
 def test_correlation_needs_one_number_each(labels: ArrayLike | None) -> None:
     with pytest.raises(UsageError, match=r"one number per sample|needs labels"):
-        Correlation("y").per_sample(_in_memory(np.zeros((4, 1)), labels), _in_memory(np.zeros((4, 1))))
+        Correlation("y").scores(_in_memory(np.zeros((4, 1)), labels), _in_memory(np.zeros((4, 1))))
+
+
+NEEDED = {"python": {"function": "own.py:score"}, "torchmetrics": {"metric": "MeanSquaredError"}}
 
 
 @pytest.mark.parametrize("kind", METRICS)
 def test_options_are_the_schema(kind: str) -> None:
-    adapter = TypeAdapter(METRICS[kind])
+    adapter, options = TypeAdapter(METRICS[kind]), {"output": "y", **NEEDED.get(kind, {})}
     assert json_schema(METRICS[kind])["properties"]["output"]["description"]
-    assert adapter.validate_json('{"output": "y"}') == METRICS[kind]("y")
-    with pytest.raises(ValidationError):
-        adapter.validate_json('{"output": "y", "outptu": "z"}')
+    assert adapter.validate_json(json.dumps(options)) == METRICS[kind](**options)
+    with pytest.raises(ValidationError, match="outptu"):
+        adapter.validate_json(json.dumps({**options, "outptu": "z"}))

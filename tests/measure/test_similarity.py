@@ -12,11 +12,11 @@ from scipy import stats
 
 from optkit.core.errors import UsageError
 from optkit.measure.accuracy import compare
-from optkit.measure.metrics import Similarity
+from optkit.measure.metrics.correlation import Columns, Similarity
 from optkit.measure.pairs import scored_pairs
 from optkit.measure.predictions import Predictions, Samples
 from optkit.measure.resampling import Pairs, Rows
-from optkit.measure.statistics import bootstrap_interval
+from optkit.measure.statistics import bootstrap_intervals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,10 +61,10 @@ def test_it_is_scipys_correlation_of_cosines_and_scores(
 ) -> None:
     vectors, scored = drawn(9)
     metric = Similarity("y", method)
-    scores = metric.per_sample(judged(vectors, scored), judged(vectors, scored))
+    scores = metric.scores(judged(vectors, scored), judged(vectors, scored))
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     cosines = [unit[first] @ unit[second] for first, second, _ in scored]
-    assert metric.statistic(scores) == pytest.approx(reference(cosines, [pair[2] for pair in scored])[0], abs=1e-12)
+    assert scores.value == pytest.approx(reference(cosines, [pair[2] for pair in scored])[0], abs=1e-12)
 
 
 @given(st.data())
@@ -78,8 +78,7 @@ def test_the_order_and_the_lengths_of_outputs_do_not_matter(data: st.DataObject)
     )
     metric = Similarity("y")
     plain = judged(vectors, scored)
-    expected = metric.statistic(metric.per_sample(plain, plain))
-    assert metric.statistic(metric.per_sample(moved, moved)) == pytest.approx(expected, abs=1e-12)
+    assert metric.scores(moved, moved).value == pytest.approx(metric.scores(plain, plain).value, abs=1e-12)
 
 
 def test_a_pair_with_one_half_missing_does_not_count() -> None:
@@ -133,32 +132,38 @@ def test_few_samples_give_no_bound_however_many_pairs_they_make() -> None:
 
 def test_shared_samples_widen_the_interval() -> None:
     vectors, scored = drawn(30)
-    metric = Similarity("y", "pearson")
-    scores = metric.per_sample(judged(vectors, scored), judged(vectors, scored))
-    shared = bootstrap_interval(scores, metric.statistic, resampling=metric.resampling(scores))
-    alone = bootstrap_interval(scores, metric.statistic)
+    scores = Similarity("y", "pearson").scores(judged(vectors, scored), judged(vectors, scored))
+    _, _, resampling = scores.condensed(scores)
+    shared, alone = (
+        bootstrap_intervals(lambda weights: scores.values(weights)[:, None], drawn_by, [0.05])[0]
+        for drawn_by in (resampling, Rows.single(len(scores)))
+    )
+    assert resampling.units == 30
     assert shared[1] - shared[0] > 1.3 * (alone[1] - alone[0])
+
+
+def test_a_slice_keeps_the_pairs_whose_halves_are_both_in_it() -> None:
+    vectors, scored = drawn(12)
+    scores = Similarity("y").scores(judged(vectors, scored), judged(vectors, scored))
+    part = scores.of_samples(np.arange(12) < 5)
+    inside = [index for index, (first, second, _) in enumerate(scored) if max(first, second) < 5]
+    assert isinstance(part, Columns)
+    assert part.rows.tolist() == scores.rows[inside].tolist()
 
 
 @given(units=st.integers(2, 9), seed=st.integers(0, 99))
 def test_a_pair_is_drawn_as_often_as_its_samples_allow(units: int, seed: int) -> None:
     first, second = np.array(list(combinations(range(units), 2))).T
-    resampling = Pairs(units, first, second)
-    rows = resampling.draw(np.random.default_rng(seed))
-    times = np.bincount(np.random.default_rng(seed).integers(0, units, units), minlength=units)
-    assert np.bincount(rows, minlength=len(first)).tolist() == (times[first] * times[second]).tolist()
+    weights = Pairs(units, first, second).draw(np.random.default_rng(seed), 3)
+    draws = np.random.default_rng(seed).integers(0, units, (3, units))
+    times = np.array([np.bincount(draw, minlength=units) for draw in draws])
+    assert weights.tolist() == (times[:, first] * times[:, second]).tolist()
 
 
 @given(units=st.integers(3, 9), out=st.integers(0, 8))
 def test_leaving_a_sample_out_takes_all_its_pairs(units: int, out: int) -> None:
     first, second = np.array(list(combinations(range(units), 2))).T
-    left = Pairs(units, first, second).without(np.array([out % units]))
-    assert len(left) == (units - 1) * (units - 2) // 2
+    weights, _ = list(Pairs(units, first, second).left_out())[out % units]
+    left = weights.astype(bool)
+    assert left.sum() == (units - 1) * (units - 2) // 2
     assert out % units not in {*first[left], *second[left]}
-
-
-def test_rows_are_drawn_one_by_one() -> None:
-    rows = Rows(50)
-    assert rows.units == 50
-    assert sorted(set(rows.draw(np.random.default_rng(0)))) != list(range(50))
-    assert rows.without(np.array([0, 49])).tolist() == list(range(1, 49))

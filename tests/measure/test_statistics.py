@@ -8,10 +8,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from optkit.measure.resampling import Rows
 from optkit.measure.statistics import (
     UNBOUNDED,
-    bootstrap_interval,
-    median_ratio_interval,
+    bootstrap_intervals,
     samples_to_settle,
     supported_percentiles,
     tango_bounds,
@@ -88,8 +88,11 @@ def test_wilson_is_scipys(successes: int, more: int) -> None:
     assert wilson_interval(successes, count) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
-def _mean(scores: np.ndarray) -> float:
-    return float(scores.mean())
+def _of_mean(scores: np.ndarray, alpha: float = 0.05, seed: int = 0) -> tuple[float, float]:
+    (interval,) = bootstrap_intervals(
+        lambda weights: (weights @ scores / weights.sum(axis=1))[:, None], Rows.single(len(scores)), [alpha], seed
+    )
+    return interval
 
 
 def test_bootstrap_agrees_with_scipys_bca() -> None:
@@ -97,60 +100,61 @@ def test_bootstrap_agrees_with_scipys_bca() -> None:
     expected = stats.bootstrap(
         (scores,), np.mean, method="BCa", n_resamples=20000, rng=np.random.default_rng(1)
     ).confidence_interval
-    assert bootstrap_interval(scores, _mean) == pytest.approx((expected.low, expected.high), rel=0.03)
+    assert _of_mean(scores) == pytest.approx((expected.low, expected.high), rel=0.03)
 
 
 def test_bootstrap_covers_a_skewed_mean() -> None:
     random = np.random.default_rng(2)
     covered = []
     for _ in range(40):
-        low, high = bootstrap_interval(random.exponential(size=50), _mean, alpha=0.1)
+        low, high = _of_mean(random.exponential(size=50), alpha=0.1)
         covered.append(low <= 1.0 <= high)
     assert np.mean(covered) >= 0.78  # nominal 0.90; the standard error of 40 draws is 0.047
 
 
 def test_bootstrap_is_seeded() -> None:
     scores = np.random.default_rng(0).normal(size=30)
-    assert bootstrap_interval(scores, _mean, seed=3) == bootstrap_interval(scores, _mean, seed=3)
-    assert bootstrap_interval(scores, _mean, seed=3) != bootstrap_interval(scores, _mean, seed=4)
+    assert _of_mean(scores, seed=3) == _of_mean(scores, seed=3)
+    assert _of_mean(scores, seed=3) != _of_mean(scores, seed=4)
 
 
 def test_bootstrap_at_the_edges() -> None:
-    assert bootstrap_interval(np.zeros(9), _mean) == UNBOUNDED
-    assert bootstrap_interval(np.full(20, 0.5), _mean) == (0.5, 0.5)
-    assert all(math.isnan(bound) for bound in bootstrap_interval(np.array([np.nan] * 20), _mean))
-    assert all(math.isnan(bound) for bound in bootstrap_interval(np.array([np.inf, -np.inf] * 20), _nan_mean))
+    assert _of_mean(np.zeros(9)) == UNBOUNDED
+    assert _of_mean(np.full(20, 0.5)) == (0.5, 0.5)
+    assert all(math.isnan(bound) for bound in _of_mean(np.array([np.nan] * 20)))
 
 
-def _nan_mean(scores: np.ndarray) -> float:
-    return float(scores.mean()) if np.isfinite(scores).all() else math.nan
+def test_a_draw_without_a_value_leaves_no_bound() -> None:
+    def only_with_the_first(weights: np.ndarray) -> np.ndarray:
+        return np.where(weights[:, :1] > 0, 1.0, np.nan)
+
+    assert bootstrap_intervals(only_with_the_first, Rows.single(20), [0.05]) == [UNBOUNDED]
+
+
+@given(counts=st.lists(st.integers(1, 40), min_size=2, max_size=5).filter(lambda counts: sum(counts) >= 20))
+@settings(max_examples=20, deadline=None)
+def test_equal_rows_may_be_drawn_together(counts: list[int]) -> None:
+    rows = np.arange(len(counts)) ** 2.0
+    (joined,) = bootstrap_intervals(
+        lambda weights: (weights @ rows / weights.sum(axis=1))[:, None], Rows(np.array(counts)), [0.1]
+    )
+    apart = _of_mean(np.repeat(rows, counts), alpha=0.1)
+    width = apart[1] - apart[0]
+    assert joined == pytest.approx(apart, abs=0.15 * width + 1e-9)  # 2000 draws each: the ends differ by chance
+
+
+def test_several_statistics_share_their_draws() -> None:
+    scores = np.random.default_rng(0).normal(size=(30, 2))
+    first, second = bootstrap_intervals(lambda weights: weights @ scores / 30, Rows.single(30), [0.05, 0.1])
+    assert first == pytest.approx(_of_mean(scores[:, 0]), abs=1e-12)
+    assert second == pytest.approx(_of_mean(scores[:, 1], alpha=0.1), abs=1e-12)
 
 
 def test_jackknife_groups_give_the_same_acceleration() -> None:
     scores = np.random.default_rng(0).exponential(size=400)
-    low, high = bootstrap_interval(scores, _mean)
+    low, high = _of_mean(scores)
     expected = stats.bootstrap((scores,), np.mean, method="BCa", rng=np.random.default_rng(1)).confidence_interval
     assert (low, high) == pytest.approx((expected.low, expected.high), rel=0.02)
-
-
-def test_ratio_of_medians_is_immune_to_drift() -> None:
-    random = np.random.default_rng(0)
-    drift = np.exp(np.cumsum(random.normal(0, 0.2, 40)))[:, None]  # the machine gets several times slower and faster
-    baseline, candidate = (drift * (base + random.normal(0, 0.02, (40, 8))) for base in (3.0, 2.0))
-    low, high = median_ratio_interval(baseline, candidate)
-    assert low <= 1.5 <= high
-    assert high - low < 0.15
-
-
-def test_ratio_of_medians_covers() -> None:
-    random = np.random.default_rng(1)
-    covered = []
-    for _ in range(40):
-        drift = np.exp(random.normal(0, 0.05, (20, 1)))
-        baseline, candidate = (drift * base * random.lognormal(0, 0.1, (20, 6)) for base in (3.0, 2.0))
-        low, high = median_ratio_interval(baseline, candidate)
-        covered.append(low <= 1.5 <= high)
-    assert np.mean(covered) >= 0.85  # nominal 0.95; the standard error of 40 draws is 0.034
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,11 @@ def candidate(name: str = "quantize") -> CandidateResult:
 @pytest.fixture
 def approved() -> RunReport:
     """Every gate holds; one candidate; packaged for Triton."""
+    return approved_run()
+
+
+def approved_run() -> RunReport:
+    """Returns a new one of the fixture's."""
     return RunReport(
         version=1,
         recipe="recipe.yaml",
@@ -188,3 +193,39 @@ def golden() -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8")
 
     return check
+
+
+def with_candidates(report: RunReport, names: tuple[str, str, str] = ("int8", "half", "int4")) -> RunReport:
+    """Returns a run with three candidates, the last of them refused."""
+    second = replace(candidate(names[1]), timing=timing("onnxruntime", 0.9, 128 << 20), size_ratio=0.5)
+    verdicts = judge("top1", Gate(max_drop=0.001), {"max_drop": DROP})
+    third = replace(candidate(names[2]), verdicts=tuple(verdicts), approved=False, packages={})
+    command = ("optkit", "optimize", "recipe.yaml", "--set", "steps.int8.ranges=kl")
+    return replace(report, candidates=(candidate(names[0]), second, third), command=command)
+
+
+def with_notes(report: RunReport, name: str = "conv_1") -> RunReport:
+    """Returns a run whose steps noted sizes, operators, layers, ranges and rewrites of tensors called `name`."""
+    histogram = {"tensor": name, "min": -1.0, "max": 3.0, "low": -0.5, "high": 2.5, "method": "mse", "sqnr_db": 31.0}
+    notes = {
+        "layers": [
+            {"tensor": name, "operator": "Conv", "sqnr_db": 34.5},
+            {"tensor": f"{name}_2", "operator": name, "sqnr_db": 12.25},
+            {"tensor": "same", "operator": "Reshape", "sqnr_db": None},
+        ],
+        "ranges": [
+            histogram | {"histogram": [1, 10, 100, 10, 1, 0, 0, 2]},
+            {"tensor": "plain", "low": 0.0, "high": 1.0},
+        ],
+        "int8_nodes": {"Conv": [3, 4], name: [0, 1]},
+        "fuse": {
+            "matched": {"gelu": 2},
+            "near_misses": [{"pattern": "attention", "node": name, "source": "model.py:14", "reason": "no <scale>"}],
+            "left_out": {"attention": "slower"},
+        },
+        "simplify": {"removed": [{"rewrite": "no-ops", "nodes": 5, "weights": 0}], "left_out": {}},
+    }
+    export, quantize = report.steps
+    export = replace(export, size_bytes=1_638_400, operators={"Conv": 4, "Relu": 4, name: 2})
+    quantize = replace(quantize, size_bytes=448_000, operators={"QuantizeLinear": 9, "Conv": 4}, notes=notes)
+    return replace(report, steps=(export, quantize))

@@ -22,7 +22,7 @@ def test_an_earlier_run_is_cleared_of_what_optkit_wrote_and_of_nothing_else(tmp_
     output.prepare(tmp_path, ["triton"])
     for name in ("triton", "golden", "repro", ".partial-triton"):
         (tmp_path / name).mkdir()
-    for name in ("report.json", "junit.xml", "summary.md", "MANIFEST.json", "my-notes.txt"):
+    for name in ("report.json", "report.html", "junit.xml", "summary.md", "MANIFEST.json", "my-notes.txt"):
         (tmp_path / name).write_text("")
     output.prepare(tmp_path, ["triton"])
     assert sorted(path.name for path in tmp_path.iterdir()) == [output.MARK, "my-notes.txt"]
