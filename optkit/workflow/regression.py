@@ -43,9 +43,7 @@ def regressions(
         sources: Source → digest, of this run.
         now: The candidate; its verdicts are not looked at.
     """
-    then = release.candidates.get(now.name)
-    same = release.original == original.digest
-    found = dict(_found(then, release, now, sources, same_original=same)) if then else {}
+    then, found = release.candidates.get(now.name), losses(release, original, sources, now)
     verdicts = []
     for name, gate in _limits(gates, then).items():
         why = f"the baseline holds no {name} of {now.name}" if then else f"the baseline holds no candidate {now.name}"
@@ -53,6 +51,16 @@ def regressions(
         (verdict,) = judge(name, gate, {RULE: estimate})
         verdicts.append(replace(verdict, reason="; ".join(filter(None, (verdict.reason, remark)))))
     return verdicts
+
+
+def losses(
+    release: Release, original: BaselineResult, sources: Mapping[str, str], now: CandidateResult
+) -> dict[str, Found]:
+    """Returns metric, latency, size or memory → what a candidate lost since the release; arguments as above."""
+    then = release.candidates.get(now.name)
+    if then is None:
+        return {}
+    return dict(_losses(then, release, now, sources, same_original=release.original == original.digest))
 
 
 def _limits(gates: Mapping[str, Gate], then: ReleasedCandidate | None) -> dict[str, Gate]:
@@ -72,7 +80,7 @@ def _limits(gates: Mapping[str, Gate], then: ReleasedCandidate | None) -> dict[s
     return limits
 
 
-def _found(
+def _losses(
     then: ReleasedCandidate, release: Release, now: CandidateResult, sources: Mapping[str, str], *, same_original: bool
 ) -> Iterator[tuple[str, Found]]:
     sizes = f"{fmt.size(now.size_bytes)}, {fmt.size(then.size_bytes)} in the baseline"

@@ -56,12 +56,17 @@ def release_of(report: RunReport) -> Release:
     Raises:
         GateFailed: There is none.
     """
-    candidates = {each.name: _candidate(each) for each in report.candidates if each.approved}
-    if not candidates:
+    approved = [each for each in report.candidates if each.approved]
+    if not approved:
         raise GateFailed(
             "the run holds no approved candidate, and what is not approved is no release",
             hint="see its summary.md",
         )
+    return numbers_of(report, approved)
+
+
+def numbers_of(report: RunReport, candidates: Iterable[CandidateResult]) -> Release:
+    """Returns the numbers of some of a run's candidates, as a baseline file would hold them."""
     about = report.provenance
     return Release(
         format=FORMAT,
@@ -73,7 +78,7 @@ def release_of(report: RunReport) -> Release:
         original=report.baseline.digest,
         original_runtime=report.baseline.runtime,
         sources=dict(sorted(about.sources.items())),
-        candidates=candidates,
+        candidates={each.name: _candidate(each) for each in candidates},
     )
 
 
