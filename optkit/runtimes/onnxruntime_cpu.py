@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MODEL_FILE = "model.onnx"
+CPU = "CPUExecutionProvider"
 
 # Fatal only: whatever else it would print to stderr reaches the user as an exception with the same words.
 _LOG_FATAL = 4
@@ -42,10 +43,13 @@ class OnnxRuntimeSession:
         return dict(zip(self.outputs, results, strict=True))
 
 
-def open_session(folder: Path, threads: int, trace: Path | None = None) -> OnnxRuntimeSession:
+def open_session(
+    folder: Path, threads: int, trace: Path | None = None, providers: tuple[str, ...] = (CPU,)
+) -> OnnxRuntimeSession:
     """Opens `model.onnx` of the artifact at `folder` with `threads` intra-op threads, or as its session options say.
 
-    With `trace`, the profiler is on and writes to a file whose name starts so.
+    With `trace`, the profiler is on and writes to a file whose name starts so. A node is run by the first of the
+    `providers` that can.
 
     Raises:
         UsageError: The file is missing, truncated or no ONNX model.
@@ -63,7 +67,7 @@ def open_session(folder: Path, threads: int, trace: Path | None = None) -> OnnxR
         options.enable_profiling = True
         options.profile_file_prefix = str(trace)
     try:
-        inference = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        inference = onnxruntime.InferenceSession(path, options, providers=list(providers))
     except (states.InvalidProtobuf, states.NoModel, states.InvalidArgument) as error:
         raise UsageError(f"{MODEL_FILE} is damaged or no ONNX model: {short_message(error)}") from error
     except _errors() as error:
