@@ -105,7 +105,7 @@ def _metric(metric: MetricResult, before: ReleasedMetric, *, same_original: bool
     remark = f"{fmt.interval(metric.candidate, metric.kind)}, {was} in the baseline"
     if not same_original:
         return _values_apart(metric, before), remark
-    lost = difference(metric.drop, before.drop)
+    lost = difference(metric.drop, _estimate(before.drop))
     # The same bytes on the same samples: whatever differs is no matter of chance.
     return (Estimate.exact(lost.value) if same_model else lost), remark
 
@@ -119,9 +119,9 @@ def _latency(then: ReleasedCandidate, now: CandidateResult) -> Found:
     if conditions[0] != conditions[1]:
         before, after = (_conditions(*each) for each in conditions)
         return f"it was timed with {before} then and with {after} now", ""
-    slower = quotient(then.timing.speedup, now.speedup)
+    slower = quotient(_estimate(then.timing.speedup), now.speedup)
     lost = Estimate(slower.value - 1, slower.lower - 1, slower.upper - 1)
-    before = fmt.speedup(then.timing.speedup).removeprefix("speed-up ")
+    before = fmt.speedup(_estimate(then.timing.speedup)).removeprefix("speed-up ")
     return lost, f"{fmt.speedup(now.speedup)}, {before} in the baseline"
 
 
