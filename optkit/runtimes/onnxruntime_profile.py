@@ -1,8 +1,8 @@
 """Times of operators in ONNX Runtime, from the trace that its profiler writes.
 
 The operators are those of the graph after ONNX Runtime's own optimiser. A node that it fuses or lays out anew keeps the
-name of a node of the model, as a rule with an ending that is dropped here; what it adds (a Transpose) has a name of its
-own or none. Times are whole microseconds.
+name of a node of the model, with an ending that is dropped here, or takes that of the value that it computes; what it
+adds (a Transpose, a ReorderOutput) has a name of its own. Times are whole microseconds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _RUN = "model_run"
 _NODE = re.compile(r"_kernel_time$")
-_ADDED = re.compile(r"(_token_\d+|_nchwc)$")
+_ADDED = re.compile(r"(_token_\d+|_nchwc|/\w+Fusion/?)+$")
 _CONVERSIONS = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast"})
 _QUANTIZES_WITHIN = frozenset({"DynamicQuantizeMatMul", "DynamicQuantizeLSTM"})
 _EIGHT_BIT = frozenset({"int8", "uint8"})

@@ -137,7 +137,7 @@ def test_a_trace_is_cut_into_runs_and_names_lose_their_endings() -> None:
         event("conv_nchwc_fence_before", 12, 0, "QLinearConv"),
         event("model_run", 10, 10),
         event("loop_kernel_time", 31, 8, "Loop"),
-        event("sine_kernel_time", 31, 3, "Sin"),
+        event("sine/MatMulScaleFusion/_kernel_time", 31, 3, "Sin"),
         event("conv_nchwc_kernel_time", 35, 2, "Conv"),
         event("model_run", 30, 10),
     ]
