@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from optkit.core import interface as interfaces
 from optkit.core.artifact import digest_file
+from optkit.core.copying import copy_file
 from optkit.core.errors import MissingDependency, OptkitError, StepFailed
 from optkit.graph.save import MODEL_FILE
 from optkit.passes.engine_check import combine, require_ready, rule_refusals
@@ -59,7 +60,7 @@ def build_engine(do: BuildEngine, folder: Path, work: Work) -> None:
     work.progress(0.2, "building")
     work.out.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    _build(job, work)
+    _build(job, folder, work)
     seconds = time.perf_counter() - start
     interfaces.write(work.out, job.interface)
     about = _about(job, work.out / PLAN_FILE)
@@ -89,7 +90,7 @@ def _prepare(do: BuildEngine, folder: Path, work: Work) -> _Job:
     return _Job(do, library, trt, interface, profiles, parsed)
 
 
-def _build(job: _Job, work: Work) -> None:
+def _build(job: _Job, folder: Path, work: Work) -> None:
     config = configure(job.trt, job.do, job.parsed)
     if job.interface.dims:
         add_profiles(job.parsed, config, job.interface, job.profiles)
@@ -98,6 +99,9 @@ def _build(job: _Job, work: Work) -> None:
         if plan is None:
             raise _failure(job)
     (work.out / PLAN_FILE).write_bytes(memoryview(plan))
+    if job.do.strip:
+        for file in sorted(folder.glob(f"{MODEL_FILE}*")):
+            copy_file(file, work.out / file.name)
 
 
 def _failure(job: _Job) -> OptkitError:
@@ -122,6 +126,7 @@ def _about(job: _Job, plan: Path) -> dict[str, Any]:
         "profiles": [shapes_of(job.interface, profile) for profile in job.profiles],
         "inputs": [_end(network.get_input(index)) for index in range(network.num_inputs)],
         "outputs": [_end(network.get_output(index)) for index in range(network.num_outputs)],
+        "stripped": job.do.strip,
         "plan": {"bytes": plan.stat().st_size, "sha256": digest_file(plan)},
         "layers": _layers(job.parsed),
     }

@@ -36,6 +36,8 @@ def test_a_recipe_holds_its_gates(name: str, tmp_path: Path) -> None:
     if name == "mnist-inc":
         pytest.importorskip("neural_compressor", reason="optkit[inc] is not installed")
     settings = [word for each in SHORTER[name] for word in ("--set", each)]
+    if name == "mnist-tensorrt":
+        pytest.importorskip("tensorrt_rtx", reason="optkit[rtx] is not installed", exc_type=ImportError)
     (tmp_path / "home").mkdir()
     Optkit(tmp_path / "home", tmp_path / "store")("optimize", path, "-o", tmp_path / "out", *settings)
     report = json.loads((tmp_path / "out" / "report.json").read_text())
