@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from optkit.core import interface as interfaces
 from optkit.core.artifact import digest_file
 from optkit.core.copying import copy_file
-from optkit.core.errors import MissingDependency, OptkitError, StepFailed
+from optkit.core.errors import MissingDependency, OptkitError, StepFailed, UsageError
+from optkit.core.messages import short_message
 from optkit.graph.save import MODEL_FILE
 from optkit.passes.engine_check import combine, require_ready, rule_refusals
 from optkit.passes.engine_config import add_profiles, check_options, configure
@@ -54,9 +56,10 @@ class _Job:
     parsed: Parsed
 
 
-def build_engine(do: BuildEngine, folder: Path, work: Work) -> None:
+def build_engine(do: BuildEngine, inputs: Mapping[str, Path], work: Work) -> None:
     """Does what `BuildEngine.run` promises."""
-    job = _prepare(do, folder, work)
+    folder = inputs["model"]
+    job = _prepare(do, inputs, work)
     work.progress(0.2, "building")
     work.out.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
@@ -75,15 +78,17 @@ def build_engine(do: BuildEngine, folder: Path, work: Work) -> None:
     }
 
 
-def _prepare(do: BuildEngine, folder: Path, work: Work) -> _Job:
+def _prepare(do: BuildEngine, inputs: Mapping[str, Path], work: Work) -> _Job:
     """Checks all that can be checked before the builder starts, and parses the graph."""
     library = library_named(do.target)
     check_options(do, library)
-    interface = interfaces.read(folder)
+    interface = interfaces.read(inputs["model"])
     profiles = full_profiles(interface, do.profiles)
-    path = folder / MODEL_FILE
+    path = inputs["model"] / MODEL_FILE
     by_rule = rule_refusals(path)
     trt = library.load()
+    for name in do.plugins:
+        _load_plugin(inputs["files"] / name)
     work.progress(0.1, "parsing")
     parsed = parse(trt, path)
     require_ready(combine(by_rule, parsed.errors, path), library.name)
@@ -102,6 +107,18 @@ def _build(job: _Job, folder: Path, work: Work) -> None:
     if job.do.strip:
         for file in sorted(folder.glob(f"{MODEL_FILE}*")):
             copy_file(file, work.out / file.name)
+
+
+def _load_plugin(path: Path) -> None:
+    """Loads a library whose plugins register themselves.
+
+    Raises:
+        UsageError: It cannot be loaded.
+    """
+    try:
+        ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        raise UsageError(f"the plugin {path.name} cannot be loaded: {short_message(error)}") from None
 
 
 def _failure(job: _Job) -> OptkitError:
