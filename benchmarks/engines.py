@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 TARGET = "tensorrt-rtx"
 RECIPES = {
     "mnist": (),
-    "efficientnet-lite0": ("data.calibration.samples=64",),
-    "minilm": ("steps.quantize.method=static", "data.calibration.samples=64"),
+    "efficientnet-lite0": ("data.calibration.samples=16",),
+    "minilm": ("steps.quantize.method=static", "data.calibration.samples=16"),
 }
 REPEATS = 3
 MAX_OVERHEAD, MAX_MEMORY, MAX_FOUND = 0.10, 1.3, 0.05

@@ -15,6 +15,7 @@ from optkit.core.errors import UsageError
 from optkit.core.interface import BATCH, shape_at
 from optkit.serving import triton_engine
 from optkit.serving.emitter import Client, Deployable, Emitter
+from optkit.serving.triton_session import SERVED, set_session_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,6 +50,7 @@ class Triton(Emitter):
     """Writes entries of a Triton model repository."""
 
     runtimes: ClassVar[frozenset[str]] = frozenset({"onnxruntime"}) | triton_engine.ENGINES
+    session_options: ClassVar[frozenset[str]] = SERVED
 
     max_queue_delay_microseconds: int = 100
     """How long a request may wait for others to share its batch."""
@@ -107,6 +109,7 @@ class Triton(Emitter):
                 output.label_filename = _labels_file(tensor.name)
         if batched:
             self._batch(config)
+        set_session_options(config, deployable.model)
         config.instance_group.add(count=self.instance_count, kind="KIND_AUTO")
         self._use_gpu(config, deployable)
         _warm_up(config, interface)

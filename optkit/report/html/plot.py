@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from optkit.report.html.markup import Markup
 
-WIDTH = 360.0
+WIDTH = 330.0
 """Points: about the width of a phone, where a figure is then shown in its own size."""
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)), "-", (0, (5, 2)), (0, (2, 1.5)))
 """Style of the line of each series: colours alone do not tell them apart."""
