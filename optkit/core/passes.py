@@ -89,6 +89,10 @@ class Pass(ABC):
         """Returns the roles that this configuration uses."""
         return frozenset(self.roles)
 
+    def files(self) -> tuple[str, ...]:
+        """Returns the files in the recipe's folder that this configuration names; they fill the role `files`."""
+        return ()
+
     def is_device_bound(self) -> bool:
         """Returns whether this configuration's artifact is valid on this machine class only."""
         return self.device_bound

@@ -24,7 +24,7 @@ class BuildEngine(Pass):
     """Builds an engine of TensorRT or TensorRT-RTX; the numbers that it computes with are those of the graph."""
 
     version: ClassVar[int] = 1
-    roles: ClassVar[Mapping[str, frozenset[str]]] = {"model": frozenset({"onnx"})}
+    roles: ClassVar[Mapping[str, frozenset[str]]] = {"model": frozenset({"onnx"}), "files": frozenset({"files"})}
     produces: ClassVar[str] = "engine"
     needs: ClassVar[tuple[str, ...]] = ("onnx", "onnx_ir")
     # TensorRT-RTX names what it fuses by counting, in the order of pointers.
@@ -49,6 +49,9 @@ class BuildEngine(Pass):
     """Whether weights can be replaced in the finished engine."""
     strip: bool = False
     """Leave the weights out of the engine; they are filled in from the graph when it is loaded."""
+    plugins: tuple[str, ...] = ()
+    """Shared libraries in the recipe's folder with the plugins that the graph's own operators need (tensorrt). They are
+    code that you run, as the recipe is."""
     timing_cache: bool = True
     """Keep what the builder measured, for the next build on this GPU (tensorrt)."""
     defer: bool = False
@@ -70,6 +73,14 @@ class BuildEngine(Pass):
         """Fills in the target."""
         del host
         return replace(self, target=self.target or target)
+
+    def active_roles(self) -> frozenset[str]:
+        """Plugins are files of the recipe."""
+        return frozenset(self.roles) if self.plugins else frozenset({"model"})
+
+    def files(self) -> tuple[str, ...]:
+        """Returns the plugins."""
+        return self.plugins
 
     def distributions(self) -> tuple[str, ...]:
         """An engine is bound to the version of its library; a kit is not."""
@@ -96,4 +107,4 @@ class BuildEngine(Pass):
         from optkit.passes.building import build_engine
         from optkit.passes.engine_kit import write_kit
 
-        (write_kit if self.defer else build_engine)(self, inputs["model"], work)
+        (write_kit if self.defer else build_engine)(self, inputs, work)

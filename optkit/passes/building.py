@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from optkit.core import interface as interfaces
 from optkit.core.artifact import digest_file
-from optkit.core.errors import MissingDependency, OptkitError, StepFailed
+from optkit.core.copying import copy_file
+from optkit.core.errors import MissingDependency, OptkitError, StepFailed, UsageError
+from optkit.core.messages import short_message
 from optkit.graph.save import MODEL_FILE
 from optkit.passes.engine_check import combine, require_ready, rule_refusals
 from optkit.passes.engine_config import add_profiles, check_options, configure
@@ -53,13 +56,14 @@ class _Job:
     parsed: Parsed
 
 
-def build_engine(do: BuildEngine, folder: Path, work: Work) -> None:
+def build_engine(do: BuildEngine, inputs: Mapping[str, Path], work: Work) -> None:
     """Does what `BuildEngine.run` promises."""
-    job = _prepare(do, folder, work)
+    folder = inputs["model"]
+    job = _prepare(do, inputs, work)
     work.progress(0.2, "building")
     work.out.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    _build(job, work)
+    _build(job, folder, work)
     seconds = time.perf_counter() - start
     interfaces.write(work.out, job.interface)
     about = _about(job, work.out / PLAN_FILE)
@@ -74,22 +78,24 @@ def build_engine(do: BuildEngine, folder: Path, work: Work) -> None:
     }
 
 
-def _prepare(do: BuildEngine, folder: Path, work: Work) -> _Job:
+def _prepare(do: BuildEngine, inputs: Mapping[str, Path], work: Work) -> _Job:
     """Checks all that can be checked before the builder starts, and parses the graph."""
     library = library_named(do.target)
     check_options(do, library)
-    interface = interfaces.read(folder)
+    interface = interfaces.read(inputs["model"])
     profiles = full_profiles(interface, do.profiles)
-    path = folder / MODEL_FILE
+    path = inputs["model"] / MODEL_FILE
     by_rule = rule_refusals(path)
     trt = library.load()
+    for name in do.plugins:
+        _load_plugin(inputs["files"] / name)
     work.progress(0.1, "parsing")
     parsed = parse(trt, path)
     require_ready(combine(by_rule, parsed.errors, path), library.name)
     return _Job(do, library, trt, interface, profiles, parsed)
 
 
-def _build(job: _Job, work: Work) -> None:
+def _build(job: _Job, folder: Path, work: Work) -> None:
     config = configure(job.trt, job.do, job.parsed)
     if job.interface.dims:
         add_profiles(job.parsed, config, job.interface, job.profiles)
@@ -98,6 +104,21 @@ def _build(job: _Job, work: Work) -> None:
         if plan is None:
             raise _failure(job)
     (work.out / PLAN_FILE).write_bytes(memoryview(plan))
+    if job.do.strip:
+        for file in sorted(folder.glob(f"{MODEL_FILE}*")):
+            copy_file(file, work.out / file.name)
+
+
+def _load_plugin(path: Path) -> None:
+    """Loads a library whose plugins register themselves.
+
+    Raises:
+        UsageError: It cannot be loaded.
+    """
+    try:
+        ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        raise UsageError(f"the plugin {path.name} cannot be loaded: {short_message(error)}") from None
 
 
 def _failure(job: _Job) -> OptkitError:
@@ -122,6 +143,7 @@ def _about(job: _Job, plan: Path) -> dict[str, Any]:
         "profiles": [shapes_of(job.interface, profile) for profile in job.profiles],
         "inputs": [_end(network.get_input(index)) for index in range(network.num_inputs)],
         "outputs": [_end(network.get_output(index)) for index in range(network.num_outputs)],
+        "stripped": job.do.strip,
         "plan": {"bytes": plan.stat().st_size, "sha256": digest_file(plan)},
         "layers": _layers(job.parsed),
     }

@@ -43,28 +43,33 @@ or, with TensorRT 11, where every network is strongly typed:
 """
 
 
-def write_kit(do: BuildEngine, folder: Path, work: Work) -> None:
-    """Writes the kit for the graph at `folder` into `work.out`.
+def write_kit(do: BuildEngine, inputs: Mapping[str, Path], work: Work) -> None:
+    """Writes the kit for the graph in `inputs` into `work.out`.
 
     Raises:
         UsageError: The graph cannot become an engine, or the options do not fit.
     """
-    library = library_named(do.target)
+    library, folder = library_named(do.target), inputs["model"]
     check_options(do, library)
     interface = interfaces.read(folder)
     profiles = [shapes_of(interface, profile) for profile in full_profiles(interface, do.profiles)]
     path = folder / "model.onnx"
     found = rule_refusals(path)
-    require_ready(found if any(not each.silent for each in found) else combine(found, (), path), library.name)
+    if not do.plugins:  # whether they have what is missing is seen where they are loaded
+        require_ready(found if any(not each.silent for each in found) else combine(found, (), path), library.name)
     work.out.mkdir(parents=True, exist_ok=True)
     for file in sorted(folder.iterdir()):
         copy_file(file, work.out / file.name)
     copy_file(Path(__file__).with_name("kit_build.py"), work.out / SCRIPT)
-    names = [name for name in ("model.onnx", "model.onnx.data") if (work.out / name).exists()]
+    for name in do.plugins:
+        copy_file(inputs["files"] / name, work.out / Path(name).name)
+    libraries = [Path(name).name for name in do.plugins]
+    names = [name for name in ("model.onnx", "model.onnx.data", *libraries) if (work.out / name).exists()]
     kit = {
         "approved": False,
         "target": library.name,
         "module": library.module,
+        "plugins": libraries,
         "files": {name: digest_file(work.out / name) for name in names},
         "profiles": profiles if interface.dims else [],
         "level": do.level,
@@ -105,6 +110,7 @@ _HARDWARE_WORDS = {"AMPERE_PLUS": "ampere+", "SAME_COMPUTE_CAPABILITY": "sameCom
 
 
 def _options(kit: Mapping[str, Any]) -> Iterator[str]:
+    yield from (f"--dynamicPlugins={name}" for name in kit["plugins"])
     if kit["workspace"]:
         yield f"--memPoolSize=workspace:{kit['workspace']}"
     yield from (_FLAG_WORDS[flag] for flag in kit["flags"] if flag in _FLAG_WORDS)

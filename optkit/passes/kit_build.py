@@ -8,6 +8,7 @@ optkit copies this file into kits and never imports it.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import hashlib
 import importlib
 import json
@@ -26,6 +27,8 @@ def main() -> None:
     kit = json.loads((HERE / "kit.json").read_text())
     check_files(kit["files"])
     trt = importlib.import_module(kit["module"])
+    for name in kit["plugins"]:
+        ctypes.CDLL(str(HERE / name), ctypes.RTLD_GLOBAL)
     logger = trt.Logger(trt.Logger.WARNING)
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))

@@ -21,6 +21,7 @@ from optkit.runtimes import (
     torch_profile,
 )
 from optkit.runtimes.session import Runtime, Session
+from optkit.runtimes.tensorrt.device import why_not
 from optkit.runtimes.tensorrt.library import LIBRARIES
 from optkit.runtimes.tensorrt.session import open_session
 
@@ -72,7 +73,14 @@ RUNTIMES: Mapping[str, Runtime] = {
             openvino_profile.open_profiled,
         ),
         *(
-            Runtime(name, frozenset({"engine"}), (library.distribution,), partial(open_session, name), library.extra)
+            Runtime(
+                name,
+                frozenset({"engine"}),
+                (library.distribution,),
+                partial(open_session, name),
+                library.extra,
+                obstacle=partial(why_not, library),
+            )
             for name, library in LIBRARIES.items()
         ),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from optkit.core.errors import UsageError
 from optkit.core.interface import shape_at
 from optkit.runtimes.tensorrt.plan import PLAN_FILE, read_about
 
@@ -22,7 +23,13 @@ ENGINES = frozenset({"tensorrt", "tensorrt-rtx"})
 
 
 def plan_of(folder: Path) -> Path:
-    """Returns the plan in an engine artifact."""
+    """Returns the plan in an engine artifact.
+
+    Raises:
+        UsageError: It is stripped: Triton fills in no weights.
+    """
+    if read_about(folder).get("stripped"):
+        raise UsageError("Triton serves no engine whose weights were stripped", hint="leave `strip` out")
     return folder / PLAN_FILE
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from optkit.core import interface as interfaces
 from optkit.core.errors import UsageError
 from optkit.core.interface import MODEL_JSON
+from optkit.runtimes.tensorrt.plan import ABOUT_FILE, PLAN_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +76,10 @@ def model_file(path: Path) -> Path:
         raise UsageError(
             f"{path} is a recipe, and only ONNX graphs can be inspected",
             hint=f"`optkit run export {path} -o exported`, then `optkit inspect exported`",
+        )
+    if (path / PLAN_FILE).is_file():
+        raise UsageError(
+            f"{path} is an engine, and only ONNX graphs can be inspected", hint=f"{path / ABOUT_FILE} says what it is"
         )
     if not file.is_file():
         raise UsageError(f"{path}: holds no model.onnx", hint="give an .onnx file or a folder that optkit wrote")

@@ -149,6 +149,7 @@ def test_every_node_that_would_be_refused_is_listed(build: Build, tmp_path: Path
         ({"hardware": "ampere+"}, "hardware is an option of tensorrt, not of tensorrt-rtx"),
         ({"version_compatible": True}, "version_compatible is an option of tensorrt"),
         ({"target": "tensorrt"}, "capabilities is an option of tensorrt-rtx, not of tensorrt"),
+        ({"plugins": ("mine.so",)}, "plugins is an option of tensorrt"),
         ({"target": "onnxruntime-cpu"}, "no engine is built for the target onnxruntime-cpu"),
     ],
 )

@@ -25,12 +25,14 @@ BINDINGS = ROOT / ".bindings"
 OBJECTS = {
     "builder": "Builder", "cache": "ITimingCache", "config": "IBuilderConfig", "context": "IExecutionContext",
     "engine": "ICudaEngine", "error": "ParserError", "layer": "ILayer", "network": "INetworkDefinition",
-    "parser": "OnnxParser", "profile": "IOptimizationProfile", "runtime": "Runtime", "tensor": "ITensor",
+    "parser": "OnnxParser", "profile": "IOptimizationProfile", "refitter": "Refitter", "runtime": "Runtime",
+    "source": "OnnxParserRefitter", "tensor": "ITensor",
 }  # fmt: skip
 """What our variables are called → the class of the library."""
 FILES = {
     "optkit/runtimes/tensorrt/parsing.py": {"builder", "network", "parser", "error"},
     "optkit/runtimes/tensorrt/session.py": {"runtime", "engine", "context"},
+    "optkit/runtimes/tensorrt/refitting.py": {"refitter", "source"},
     "optkit/runtimes/tensorrt/outputs.py": {"engine", "context"},
     "optkit/passes/building.py": {"builder", "network", "layer", "tensor"},
     "optkit/passes/engine_config.py": {"builder", "network", "config", "profile"},

@@ -31,7 +31,7 @@ def check_device(library: Library) -> None:
     """
     missing = why_not(library)
     if missing:
-        raise MissingDependency(missing, hint=f"{library.hint}; an engine runs on the GPU that it was built for")
+        raise MissingDependency(missing, hint="run it where the GPU is that it was built for")
 
 
 def _torch_has_cuda() -> bool:

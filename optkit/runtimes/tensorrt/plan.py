@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PLAN_FILE = "engine.plan"
 ABOUT_FILE = "engine.json"
 KIT_FILE = "kit.json"
+GRAPH_FILE = "model.onnx"
+"""Beside a stripped plan only: where its weights come from."""
 REBUILD = "build it again where it is to run: an engine is bound to library, version, platform and GPU"
 
 

@@ -11,7 +11,8 @@ from optkit.runtimes.tensorrt.device import check_device
 from optkit.runtimes.tensorrt.library import LIBRARIES
 from optkit.runtimes.tensorrt.log import Log
 from optkit.runtimes.tensorrt.outputs import Output
-from optkit.runtimes.tensorrt.plan import PLAN_FILE, check_plan
+from optkit.runtimes.tensorrt.plan import GRAPH_FILE, PLAN_FILE, check_plan
+from optkit.runtimes.tensorrt.refitting import refit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,6 +102,8 @@ def open_session(name: str, folder: Path, threads: int) -> EngineSession:
     engine = runtime.deserialize_cuda_engine((folder / PLAN_FILE).read_bytes())
     if engine is None:
         raise StepFailed(f"{name} cannot load the engine: {log.cause()}")
+    if about.get("stripped"):
+        refit(trt, engine, folder / GRAPH_FILE, log)
     context = engine.create_execution_context()
     outputs = [output["name"] for output in about["outputs"]]
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch does not type it
