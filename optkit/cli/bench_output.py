@@ -12,7 +12,7 @@ from optkit.cli.tables import print_profiles, print_rows, print_timings
 from optkit.report import format as fmt
 
 if TYPE_CHECKING:
-    from optkit.measure.sweep import SweepReport
+    from optkit.measure.sweep import Point, SweepReport
     from optkit.workflow.benching import BenchResult
 
 
@@ -41,27 +41,28 @@ def show_timings(result: BenchResult, as_json: bool) -> None:  # noqa: FBT001  #
 
 def show_sweep(report: SweepReport, as_json: bool) -> None:  # noqa: FBT001  # likewise
     """Prints a row per setting; those that no other beats in both latency and throughput are marked."""
-    pairs = list(zip(report.points, report.pareto, strict=True))
     if as_json:
-        points = [
-            {
-                **asdict(point.setting),
-                **point.percentiles,
-                "throughput": point.throughput,
-                "runs": point.runs,
-                "pareto": best,
-            }
-            for point, best in pairs
-        ]
-        print_json(
-            {"points": points, "skipped": [{**asdict(each), "why": why} for each, why in report.skipped.items()]}
-        )
+        points = [_as_json(point, best) for point, best in zip(report.points, report.pareto, strict=True)]
+        skipped = [{**asdict(each), "why": why} for each, why in report.skipped.items()]
+        print_json({"points": points, "skipped": skipped, "no_energy": report.no_energy})
         return
-    rows = [["batch", "threads", "instances", "p50", "p90", "p99", "throughput", ""]]
-    for point, best in pairs:
-        sizes = [str(size) for size in (point.setting.batch, point.setting.threads, point.setting.instances)]
-        times = [fmt.milliseconds(point.percentiles.get(each)) for each in ("p50", "p90", "p99")]
-        rows.append([*sizes, *times, fmt.rate(point.throughput), "* best for its latency" if best else ""])
+    rows = [["batch", "threads", "instances", "p50", "p90", "p99", "throughput", "energy", ""]]
+    for point, best in zip(report.points, report.pareto, strict=True):
+        rows.append([*_cells(point), "* Pareto" if best else ""])
     print_rows(rows)
     for setting, why in report.skipped.items():
         click.secho(f"{setting}: skipped, {why}", fg="yellow")
+    if report.no_energy:
+        click.echo(f"energy: not measured, {report.no_energy}")
+
+
+def _as_json(point: Point, best: bool) -> dict[str, object]:  # noqa: FBT001  # a fact about the point
+    numbers = {"throughput": point.throughput, "runs": point.runs, "joules": point.joules, "pareto": best}
+    return {**asdict(point.setting), **{f"{name}_ms": ms for name, ms in point.percentiles.items()}, **numbers}
+
+
+def _cells(point: Point) -> list[str]:
+    sizes = [str(size) for size in (point.setting.batch, point.setting.threads, point.setting.instances)]
+    times = [fmt.milliseconds(point.percentiles.get(each)) for each in ("p50", "p90", "p99")]
+    energy = fmt.NONE if point.joules is None else f"{fmt.number(point.joules * 1e3)} mJ"
+    return [*sizes, *times, fmt.rate(point.throughput), energy]

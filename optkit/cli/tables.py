@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def print_timings(results: Mapping[str, tuple[Timing, Estimate | None]]) -> None:
     """Prints one row per model."""
-    rows = [["model", "runtime", "p50", "p90", "p99", "throughput", "memory", "load", "against the first"]]
+    rows = [["model", "runtime", "p50", "p90", "p99", "throughput", "memory", "cold start", "against the first"]]
     for name, (timed, speedup) in results.items():
         rates = ", ".join(f"batch {batch}: {fmt.rate(rate)}" for batch, rate in timed.throughput.items())
         rows.append(
@@ -31,11 +31,13 @@ def print_timings(results: Mapping[str, tuple[Timing, Estimate | None]]) -> None
                 fmt.milliseconds(timed.p99_ms),
                 rates,
                 fmt.size(timed.peak_rss_bytes),
-                fmt.seconds(timed.load_seconds),
+                fmt.seconds(timed.load_seconds + timed.first_ms / 1e3),
                 fmt.speedup(speedup) if speedup else "",
             ]
         )
     _print_models(rows)
+    if any(timed.p99_ms is None for timed, _ in results.values()):
+        click.echo(f"{fmt.NONE}: too few runs to say; p90 takes 36, p99 takes 368 (give more --seconds)")
 
 
 def print_profiles(profiles: Mapping[str, Profile]) -> None:
@@ -55,6 +57,10 @@ def print_metrics(results: Mapping[str, MetricResult]) -> None:
     for index, (name, metric) in enumerate(results.items()):
         value = fmt.interval(metric.candidate, metric.kind)
         rows.append([name, metric.kind, str(metric.samples), value, fmt.drop(metric) if index else ""])
+        for part in metric.slices:
+            value = fmt.interval(part.candidate, metric.kind)
+            sliced = fmt.one_line(f"{metric.kind}[{part.title}]")
+            rows.append([name, sliced, str(part.samples), value, fmt.loss(part.drop, metric.kind) if index else ""])
     _print_models(rows)
 
 

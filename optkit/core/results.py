@@ -15,11 +15,41 @@ REPORT_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A value with its two-sided 95 % interval."""
+    """A value with its two-sided 95 % interval.
+
+    Attributes:
+        value: What was measured.
+        lower: Lower end.
+        upper: Upper end.
+    """
 
     value: float
     lower: float
     upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class SliceResult:
+    """A metric on one slice of its data; what is not told here is as in `MetricResult`.
+
+    Attributes:
+        slicing: What the data is sliced by: `label`, or a name among the dataset's slices.
+        slice: Which class or value.
+        samples: How many of them; where there is none, there are no numbers.
+    """
+
+    slicing: str
+    slice: str
+    samples: int
+    baseline: Interval | None
+    candidate: Interval
+    drop: Estimate
+    value: Estimate
+
+    @property
+    def title(self) -> str:
+        """Both, such as `label=cat`."""
+        return f"{self.slicing}={self.slice}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +64,9 @@ class MetricResult:
         baseline: The original's value; None for metrics that are relative to it (agreement, cosine).
         candidate: The candidate's value.
         drop: How much worse the candidate is, with one-sided 95 % bounds.
+        value: The candidate's value with one-sided 95 % bounds, which limits of the value itself are held against.
+        higher_is_better: Which way the value improves.
+        slices: The same on each slice that a gate asks for.
     """
 
     name: str
@@ -43,6 +76,9 @@ class MetricResult:
     baseline: Interval | None
     candidate: Interval
     drop: Estimate
+    value: Estimate | None = None
+    higher_is_better: bool = True
+    slices: tuple[SliceResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +160,20 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class BaselineResult:
-    """The original model."""
+    """The original model.
+
+    Attributes:
+        name: What the report calls it.
+        runtime: What runs it.
+        digest: Its artifact.
+        size_bytes: Of its fp32 ONNX, external data included.
+        timing: None if nothing was timed.
+    """
 
     name: str
     runtime: str
     digest: str
     size_bytes: int
-    """Of its fp32 ONNX, external data included."""
     timing: Timing | None
 
 
@@ -188,29 +231,51 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """One executed or cached step."""
+    """One executed or cached step.
+
+    Attributes:
+        name: Its id in the recipe.
+        pass_name: What it does.
+        options: Those of the pass, defaults included.
+        inputs: Role → digest.
+        digest: Of what it made.
+        key: Under which that is cached.
+        cached: Whether it was there already.
+        seconds: Of the run that made it.
+        peak_rss_bytes: Largest resident memory of that run.
+        notes: What the pass has to say: its own form.
+        size_bytes: Of the ONNX model that it made, external data included; None if it made none.
+        operators: Of that model: operator → nodes, the most frequent first.
+    """
 
     name: str
     pass_name: str
     options: dict[str, Any]
     inputs: dict[str, str]
-    """Role → digest."""
     digest: str
     key: str
     cached: bool
     seconds: float
-    """Of the run that made it."""
     peak_rss_bytes: int
     notes: dict[str, Any]
     size_bytes: int | None = None
-    """Of the ONNX model that it made, external data included; None if it made none."""
     operators: dict[str, int] = field(default_factory=dict)
-    """Of that model: operator → nodes, the most frequent first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a run happened and with what."""
+    """Where a run happened and with what.
+
+    Attributes:
+        versions: Distribution → version.
+        python: Version of Python.
+        platform: Operating system and architecture.
+        cpu: Model name.
+        cpu_flags: Features.
+        cores: How many.
+        sources: Source name → digest.
+        seed: Of everything that is drawn at random.
+    """
 
     versions: dict[str, str]
     python: str
@@ -219,19 +284,35 @@ class Provenance:
     cpu_flags: tuple[str, ...]
     cores: int
     sources: dict[str, str]
-    """Source name → digest."""
     seed: int
 
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """Everything about a run of `optkit optimize`."""
+    """Everything about a run of `optkit optimize`.
+
+    Attributes:
+        version: Of this format: within a version, fields are only added.
+        recipe: Name of the recipe.
+        recipe_sha256: Of the recipe file.
+        started: ISO 8601, UTC.
+        seconds: The whole run.
+        outcome: approved if at least one candidate is.
+        baseline: What candidates are compared with.
+        candidates: The leaves of the plan.
+        steps: In the order in which they ran.
+        provenance: Where, and with what.
+        remarks: What a reader must know.
+        class_names: Output → name per class index, for whoever packages the run again.
+        skipped: Target of the recipe → why nothing was made for it.
+        choice: None where every approved candidate is packaged.
+        command: What to type in the recipe's folder to run it again.
+    """
 
     version: Literal[1]
     recipe: str
     recipe_sha256: str
     started: str
-    """ISO 8601, UTC."""
     seconds: float
     outcome: Literal["approved", "refused"]
     baseline: BaselineResult
@@ -240,10 +321,6 @@ class RunReport:
     provenance: Provenance
     remarks: tuple[str, ...] = ()
     class_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Output → name per class index, for whoever packages the run again."""
     skipped: dict[str, str] = field(default_factory=dict)
-    """Target of the recipe → why nothing was made for it."""
     choice: Choice | None = None
-    """None where every approved candidate is packaged."""
     command: tuple[str, ...] = ()
-    """What to type in the recipe's folder to run it again."""

@@ -168,13 +168,14 @@ def test_bench_prints_the_others_before_it_says_which_model_failed(
 def test_a_sweep_marks_the_settings_that_none_beats(optkit: Optkit, project: Project) -> None:
     model = project.folder / "model.onnx"
     settings = ("--sweep", "--batches", "1,2", "--threads", "1", "--instances", "1")
-    found = optkit("bench", model, *settings, "--seconds", "3", "--json").json
+    found = optkit("bench", model, *settings, "--seconds", "6", "--json").json
     assert [(point["batch"], point["threads"], point["instances"]) for point in found["points"]] == [
         (1, 1, 1),
         (2, 1, 1),
     ]
     assert any(point["pareto"] for point in found["points"])
     assert found["skipped"] == []
+    assert all((point["joules"] is None) == bool(found["no_energy"]) for point in found["points"])
     for arguments, expected in (
         (["--sweep", "--batches", "1000"], "a batch of 1000: the model takes"),
         (["--sweep", "--profile"], "--sweep takes one model"),
@@ -241,8 +242,13 @@ def test_compare_two_runs(optkit: Optkit, project: Project, onnx_run: Run) -> No
     assert found["options"] == {"quantize.ranges": ["mse", "kl"]}
     assert "import" not in found["steps"]
     assert "quantize" in found["steps"]
-    assert found["machine"] == {}
-    assert "quantize.ranges  mse → kl" in optkit("compare", onnx_run.folder, other).out
+    assert found["machine"] == found["versions"] == found["sources"] == {}
+    numbers = found["numbers"]["quantize"]
+    assert list(numbers) == ["top1", "latency", "memory", "size"]
+    assert numbers["latency"]["lost"]["lower"] <= numbers["latency"]["lost"]["value"]
+    shown = optkit("compare", onnx_run.folder, other).out
+    assert "quantize.ranges  mse → kl" in shown
+    assert "numbers of quantize\n" in shown
 
 
 def test_compare_a_run_and_a_model(optkit: Optkit, project: Project, onnx_run: Run) -> None:
