@@ -106,17 +106,23 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A measured number with its one-sided 95 % bounds; an exact number bounds itself."""
+    """A measured number with its one-sided 95 % bounds; an exact number bounds itself.
+
+    Attributes:
+        value: What was measured.
+        lower: Lower bound.
+        upper: Upper bound.
+        samples_needed: How many samples would settle an inconclusive verdict, where that is known.
+        samples: How many there are, where a verdict may need more.
+        note: Why the number or a bound is missing.
+    """
 
     value: float
     lower: float
     upper: float
     samples_needed: int | None = None
-    """How many samples would settle an inconclusive verdict, where that is known."""
     samples: int | None = None
-    """How many there are, where a verdict may need more."""
     note: str = ""
-    """Why the number or a bound is missing."""
 
     @classmethod
     def exact(cls, value: float) -> Estimate:

@@ -78,6 +78,8 @@ class _Parser:
         model = self._model()
         parts = self._data()
         metrics = self._metrics()
+        measure = self._measure()
+        self.host = replace(self.host, threads=measure.threads)
         steps, step_targets = join([self._linked(target, metrics, several=len(targets) > 1) for target in targets])
         return Recipe(
             path=path,
@@ -89,7 +91,7 @@ class _Parser:
             objective=self._objective(targets),
             steps=tuple(steps.values()),
             gates=self._gates(metrics),
-            measure=self._measure(),
+            measure=measure,
             package=self._package(),
             targets=step_targets,
         )
@@ -99,6 +101,7 @@ class _Parser:
             self.document, self.tables, self.host, target, frozenset(self._section("data")),
             metrics={use.name: {"kind": use.kind, **asdict(use.metric)} for use in metrics},
             broken_metrics=frozenset(self._section("metrics")) - {use.name for use in metrics},
+            folder=self.folder,
             alone=not several,
         )  # fmt: skip
         linker.link(self.document.data.get("steps"), _source_kind(self.document.data.get("model")))

@@ -15,7 +15,13 @@ REPORT_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A value with its two-sided 95 % interval."""
+    """A value with its two-sided 95 % interval.
+
+    Attributes:
+        value: What was measured.
+        lower: Lower end.
+        upper: Upper end.
+    """
 
     value: float
     lower: float
@@ -30,6 +36,10 @@ class SliceResult:
         slicing: What the data is sliced by: `label`, or a name among the dataset's slices.
         slice: Which class or value.
         samples: How many of them; where there is none, there are no numbers.
+        baseline: The original's value on them; None for metrics that are relative to it.
+        candidate: The candidate's value on them.
+        drop: How much worse the candidate is on them, with one-sided 95 % bounds.
+        value: The candidate's value with one-sided 95 % bounds.
     """
 
     slicing: str
@@ -154,13 +164,20 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class BaselineResult:
-    """The original model."""
+    """The original model.
+
+    Attributes:
+        name: What the report calls it.
+        runtime: What runs it.
+        digest: Its artifact.
+        size_bytes: Of its fp32 ONNX, external data included.
+        timing: None if nothing was timed.
+    """
 
     name: str
     runtime: str
     digest: str
     size_bytes: int
-    """Of its fp32 ONNX, external data included."""
     timing: Timing | None
 
 
@@ -218,29 +235,51 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """One executed or cached step."""
+    """One executed or cached step.
+
+    Attributes:
+        name: Its id in the recipe.
+        pass_name: What it does.
+        options: Those of the pass, defaults included.
+        inputs: Role → digest.
+        digest: Of what it made.
+        key: Under which that is cached.
+        cached: Whether it was there already.
+        seconds: Of the run that made it.
+        peak_rss_bytes: Largest resident memory of that run.
+        notes: What the pass has to say: its own form.
+        size_bytes: Of the ONNX model that it made, external data included; None if it made none.
+        operators: Of that model: operator → nodes, the most frequent first.
+    """
 
     name: str
     pass_name: str
     options: dict[str, Any]
     inputs: dict[str, str]
-    """Role → digest."""
     digest: str
     key: str
     cached: bool
     seconds: float
-    """Of the run that made it."""
     peak_rss_bytes: int
     notes: dict[str, Any]
     size_bytes: int | None = None
-    """Of the ONNX model that it made, external data included; None if it made none."""
     operators: dict[str, int] = field(default_factory=dict)
-    """Of that model: operator → nodes, the most frequent first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a run happened and with what."""
+    """Where a run happened and with what.
+
+    Attributes:
+        versions: Distribution → version.
+        python: Version of Python.
+        platform: Operating system and architecture.
+        cpu: Model name.
+        cpu_flags: Features.
+        cores: How many.
+        sources: Source name → digest.
+        seed: Of everything that is drawn at random.
+    """
 
     versions: dict[str, str]
     python: str
@@ -249,19 +288,35 @@ class Provenance:
     cpu_flags: tuple[str, ...]
     cores: int
     sources: dict[str, str]
-    """Source name → digest."""
     seed: int
 
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """Everything about a run of `optkit optimize`."""
+    """Everything about a run of `optkit optimize`.
+
+    Attributes:
+        version: Of this format: within a version, fields are only added.
+        recipe: Name of the recipe.
+        recipe_sha256: Of the recipe file.
+        started: ISO 8601, UTC.
+        seconds: The whole run.
+        outcome: approved if at least one candidate is.
+        baseline: What candidates are compared with.
+        candidates: The leaves of the plan.
+        steps: In the order in which they ran.
+        provenance: Where, and with what.
+        remarks: What a reader must know.
+        class_names: Output → name per class index, for whoever packages the run again.
+        skipped: Target of the recipe → why nothing was made for it.
+        choice: None where every approved candidate is packaged.
+        command: What to type in the recipe's folder to run it again.
+    """
 
     version: Literal[1]
     recipe: str
     recipe_sha256: str
     started: str
-    """ISO 8601, UTC."""
     seconds: float
     outcome: Literal["approved", "refused"]
     baseline: BaselineResult
@@ -270,10 +325,6 @@ class RunReport:
     provenance: Provenance
     remarks: tuple[str, ...] = ()
     class_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Output → name per class index, for whoever packages the run again."""
     skipped: dict[str, str] = field(default_factory=dict)
-    """Target of the recipe → why nothing was made for it."""
     choice: Choice | None = None
-    """None where every approved candidate is packaged."""
     command: tuple[str, ...] = ()
-    """What to type in the recipe's folder to run it again."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import UsageError
 from optkit.core.gates import RULES
-from optkit.core.results import RunReport
+from optkit.core.results import REPORT_VERSION, RunReport
 from optkit.core.schema import json_schema
 from optkit.report.codec import NON_FINITE, encode, load
 from optkit.report.files import write_text
@@ -15,6 +15,7 @@ from optkit.report.files import write_text
 if TYPE_CHECKING:
     from pathlib import Path
 
+SCHEMA_ID = f"https://github.com/optkit/optkit/docs/schemas/report-v{REPORT_VERSION}.schema.json"
 _ATTRIBUTE = re.compile(r"^    (\w+): (.+)$", re.MULTILINE)
 
 
@@ -51,7 +52,7 @@ def schema() -> dict[str, Any]:
         "description": "A number that JSON cannot hold: not a number, or an infinity.",
         "enum": list(NON_FINITE),
     }
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, **document}
 
 
 def _with_non_finite(node: Any) -> Any:  # noqa: ANN401  # any JSON value

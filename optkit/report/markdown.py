@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import UsageError
-from optkit.report.format import one_line, seconds
+from optkit.report.format import drop, one_line, ratio, seconds, speedup
 from optkit.report.headline import SYMBOLS, caveats, headline, verdict_line
 from optkit.report.profiles import profiles, slowest
 from optkit.report.tables import VERDICT_COLUMN, Row, Sheet, comparison, conditions, is_value, steps, untimed, verdicts
@@ -24,15 +24,17 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<|~&])")
 
 def summary(report: RunReport) -> str:
     """Returns the run as Markdown: the verdict, the comparison, the gates, the steps and where it came from."""
+    symbol = "✅" if report.outcome == "approved" else "❌"
     blocks = [
-        f"## {'✅' if report.outcome == 'approved' else '❌'} {_escaped(headline(report))}",
-        _bullets([*map(verdict_line, report.candidates), *untimed(report), *map(one_line, report.remarks)]),
+        f"## {symbol} {_escaped(one_line(f'{report.recipe} {headline(report)}'))}",
+        _bullets([*map(_in_a_line, report.candidates), *untimed(report), *map(one_line, report.remarks)]),
         _table(comparison(report)),
         _escaped(conditions(report)),
         *(block for candidate in report.candidates for block in _candidate(candidate)),
         _profiles(report),
         _details("Steps", _table(steps(report))),
         _details("Provenance", _bullets(list(_provenance(report)))),
+        "Plots are in report.html, raw numbers in report.json.",
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -58,6 +60,13 @@ def append_step_summary(text: str) -> bool:
             hint="unset it, or name a file that you may write",
         ) from None
     return True
+
+
+def _in_a_line(candidate: CandidateResult) -> str:
+    """Returns the verdict with what most readers look for: speed, size, and what each metric lost."""
+    speed = [speedup(candidate.speedup).partition(" [")[0]] if candidate.speedup else []
+    lost = [f"{metric.name} {drop(metric).partition(' [')[0]}" for metric in candidate.metrics]
+    return f"{verdict_line(candidate)}; {', '.join([*speed, f'size {ratio(candidate.size_ratio)}', *lost])}"
 
 
 def _candidate(candidate: CandidateResult) -> Iterator[str]:

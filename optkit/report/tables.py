@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 VERDICT_COLUMN = 3
 _WORDS = frozenset({
-    "verdict", "remark", "pass", "state", "artifact", "candidate", "data", "operator", "method", "at node",
+    "verdict", "remark", "pass", "state", "artifact", "candidate", "metric", "data", "operator", "method", "at node",
     "line of the model", "why not",
 })  # fmt: skip
 """Titles of columns that do not hold numbers."""
@@ -81,15 +81,16 @@ def _verdict_row(item: Verdict) -> Row:
 
 
 def steps(report: RunReport) -> Sheet:
-    """Returns one line per step: whether it was cached, and what it took when it was made."""
+    """Returns one line per step: whether it was cached, what it took when it was made, and what came of it."""
     rows = tuple(
         Row((
             show.one_line(step.name), show.one_line(step.pass_name), "cached" if step.cached else "built",
-            show.seconds(step.seconds), show.size(step.peak_rss_bytes), step.digest[:12],
+            show.seconds(step.seconds), show.size(step.peak_rss_bytes), show.size(step.size_bytes),
+            str(sum(step.operators.values())) if step.operators else show.NONE, step.digest[:12],
         ))
         for step in report.steps
     )  # fmt: skip
-    return Sheet(("step", "pass", "state", "time", "peak memory", "artifact"), rows)
+    return Sheet(("step", "pass", "state", "time", "peak memory", "model size", "nodes", "artifact"), rows)
 
 
 def conditions(report: RunReport) -> str:

@@ -5,19 +5,25 @@ Only this table knows their names; opening one imports its library.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import MissingDependency, UsageError
 from optkit.core.keys import installed_version
 from optkit.runtimes import (
     onnxruntime_cpu,
+    onnxruntime_gpu,
     onnxruntime_profile,
     openvino_cpu,
     openvino_profile,
+    torch_compile,
     torch_eager,
     torch_profile,
 )
 from optkit.runtimes.session import Runtime, Session
+from optkit.runtimes.tensorrt.device import why_not
+from optkit.runtimes.tensorrt.library import LIBRARIES
+from optkit.runtimes.tensorrt.session import open_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,28 +31,59 @@ if TYPE_CHECKING:
 __all__ = ["RUNTIMES", "Runtime", "Session", "check_installed", "runtime_named"]
 
 RUNTIMES: Mapping[str, Runtime] = {
-    "torch": Runtime(
-        "torch",
-        frozenset({"torch", "program"}),
-        ("torch", "safetensors"),
-        torch_eager.open_session,
-        open_profiled=torch_profile.open_profiled,
-    ),
-    "onnxruntime": Runtime(
-        "onnxruntime",
-        frozenset({"onnx"}),
-        ("onnxruntime",),
-        onnxruntime_cpu.open_session,
-        open_profiled=onnxruntime_profile.open_profiled,
-    ),
-    "openvino": Runtime(
-        "openvino",
-        frozenset({"onnx"}),
-        ("openvino",),
-        openvino_cpu.open_session,
-        "openvino",
-        openvino_profile.open_profiled,
-    ),
+    runtime.name: runtime
+    for runtime in (
+        Runtime(
+            "torch",
+            frozenset({"torch", "program"}),
+            ("torch", "safetensors"),
+            torch_eager.open_session,
+            open_profiled=torch_profile.open_profiled,
+        ),
+        Runtime(
+            "torch-compile",
+            frozenset({"torch"}),
+            ("torch", "safetensors"),
+            torch_compile.open_session,
+            obstacle=torch_compile.obstacle,
+        ),
+        Runtime(
+            "onnxruntime",
+            frozenset({"onnx"}),
+            ("onnxruntime",),
+            onnxruntime_cpu.open_session,
+            open_profiled=onnxruntime_profile.open_profiled,
+        ),
+        *(
+            Runtime(
+                name,
+                frozenset({"onnx"}),
+                (),  # onnxruntime-gpu or onnxruntime: `obstacle` asks the module itself
+                partial(onnxruntime_gpu.open_session, provider=provider),
+                obstacle=partial(onnxruntime_gpu.obstacle, provider),
+            )
+            for name, provider in onnxruntime_gpu.PROVIDERS.items()
+        ),
+        Runtime(
+            "openvino",
+            frozenset({"onnx"}),
+            ("openvino",),
+            openvino_cpu.open_session,
+            "openvino",
+            openvino_profile.open_profiled,
+        ),
+        *(
+            Runtime(
+                name,
+                frozenset({"engine"}),
+                (library.distribution,),
+                partial(open_session, name),
+                library.extra,
+                obstacle=partial(why_not, library),
+            )
+            for name, library in LIBRARIES.items()
+        ),
+    )
 }
 
 
@@ -62,11 +99,11 @@ def runtime_named(name: str) -> Runtime:
 
 
 def check_installed(name: str) -> None:
-    """Refuses a runtime whose library is absent, before any work is done for it.
+    """Refuses a runtime whose library, compiler or device is absent, before any work is done for it.
 
     Raises:
         UsageError: There is no such runtime.
-        MissingDependency: Something that it needs is not installed.
+        MissingDependency: Something that it needs is absent.
     """
     runtime = runtime_named(name)
     absent = [need for need in runtime.needs if installed_version(need) == "absent"]
@@ -75,3 +112,5 @@ def check_installed(name: str) -> None:
         raise MissingDependency(
             f"the runtime {name} needs {', '.join(absent)}, which is not installed", hint=f"pip install {package}"
         )
+    if obstacle := runtime.obstacle():
+        raise MissingDependency(f"the runtime {name} cannot run here: {obstacle}")

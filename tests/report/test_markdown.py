@@ -23,8 +23,8 @@ def test_golden(request: pytest.FixtureRequest, golden: Golden, name: str) -> No
 
 
 def test_the_verdict_comes_first(approved: RunReport, refused: RunReport) -> None:
-    assert summary(approved).startswith("## ✅ approved: 1 of 1 candidates\n")
-    assert summary(refused).startswith("## ❌ refused: 1 of 2 candidates\n")
+    assert summary(approved).startswith("## ✅ recipe.yaml approved: 1 of 1 candidates\n")
+    assert summary(refused).startswith("## ❌ recipe.yaml refused: 1 of 2 candidates\n")
 
 
 @pytest.mark.parametrize("name", ["approved", "accepting", "refused"])

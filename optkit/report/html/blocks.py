@@ -9,13 +9,14 @@ from optkit.core.gates import Status
 from optkit.report.headline import SYMBOLS
 from optkit.report.html.markup import Markup, element, joined
 from optkit.report.html.svg import SERIES
-from optkit.report.tables import VERDICT_COLUMN, Sheet, is_value
+from optkit.report.tables import Sheet, is_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from optkit.report.tables import Row
 
+_SENTENCES = frozenset({"remark", "why not"})
 _TONES = {
     Status.PASSED: "good",
     Status.FAILED: "bad",
@@ -109,7 +110,7 @@ def bullets(lines: Sequence[str]) -> Markup | None:
 def _cells(sheet: Sheet, row: Row) -> list[Markup]:
     cells: list[Markup] = []
     for index, (title, text) in enumerate(zip(sheet.header, row.cells, strict=True)):
-        content = badge(row.status, text) if row.status is not None and index == VERDICT_COLUMN else text
+        content = badge(row.status, text) if row.status is not None and title == "verdict" else text
         if index == 0:
             cells.append(element("th", content, scope="row"))
         else:
@@ -118,4 +119,6 @@ def _cells(sheet: Sheet, row: Row) -> list[Markup]:
 
 
 def _kind(title: str) -> str | None:
+    if title in _SENTENCES:
+        return "words"
     return "value" if title and is_value(title) else None

@@ -11,7 +11,9 @@ import matplotlib as mpl
 import pytest
 
 from optkit.core.gates import Estimate
+from optkit.core.results import Choice
 from optkit.report.html.page import SECTIONS, failure_page, page
+from optkit.report.html.sections.overview import banner
 from tests.report.conftest import approved_run, timing, top1, with_candidates, with_notes
 from tests.report.pages import read
 
@@ -104,8 +106,10 @@ def test_figures_say_what_they_show_and_take_the_pages_colours(whole: str) -> No
 
 def test_what_quantize_noted_is_shown(whole: str) -> None:
     text = read(whole).text
-    for said in ("12.2 dB", "2.4 %", "no <scale>", "model.py:14", "gelu: 2 fused", "attention left out: slower",
-                 "optkit optimize recipe.yaml --set steps.int8.ranges=kl", "a" * 64):  # fmt: skip
+    for said in (
+        "12.2 dB", "2.4 %", "no <scale>", "model.py:14", "gelu: 2 fused", "no-ops: 5 nodes removed",
+        "attention left out: slower", "optkit optimize recipe.yaml --set steps.int8.ranges=kl", "a" * 64,
+    ):  # fmt: skip
         assert said in text
 
 
@@ -181,9 +185,32 @@ def test_a_large_run_stays_small(approved: RunReport) -> None:
     assert len(page(replace(report, steps=steps, candidates=(many,)))) < 2 << 20
 
 
+def test_what_was_chosen_is_said(approved: RunReport) -> None:
+    choice = Choice("latency", ("int8",), "int8 is the fastest", {"half": "1.8 times as slow <x>"}, "f" * 64)
+    text = read(page(replace(with_candidates(approved), choice=choice))).text
+    assert "2 of 3 candidates hold every gate; int8 is the fastest." in text
+    assert "not kept: 1.8 times as slow <x>" in text
+
+
 def test_a_failure_has_a_page_of_its_own() -> None:
     found = read(failure_page(HOSTILE[0], "export: <b>line</b>\nof the log", HOSTILE[1]))
     check_inert(found)
     assert "export: <b>line</b>\nof the log" in found.text
     assert "What to do" in found.text
     assert "What to do" not in read(failure_page("x", "y", "")).text
+
+
+def test_the_first_sentence_tells_a_pass_from_what_was_let_pass(
+    approved: RunReport, accepting: RunReport, refused: RunReport
+) -> None:
+    without = replace(approved, candidates=(replace(approved.candidates[0], verdicts=()),))
+    missed = replace(refused, candidates=refused.candidates[:1])
+    sentences = {
+        "The candidate holds every gate.": approved,
+        "The candidate holds every gate that the recipe insists on.": accepting,
+        "1 of 2 candidates holds every gate.": refused,
+        "The candidate misses a gate: nothing was packaged.": missed,
+        "No gate was set: nothing was demanded.": without,
+    }
+    for sentence, report in sentences.items():
+        assert sentence in banner(report)

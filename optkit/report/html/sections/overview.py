@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optkit.core.gates import Status
@@ -10,12 +11,12 @@ from optkit.report.headline import caveats
 from optkit.report.html.blocks import bullets, folded, table, without_empty
 from optkit.report.html.markup import Markup, element, joined
 from optkit.report.judgement import decision, remark
-from optkit.report.tables import comparison, untimed, verdicts
+from optkit.report.tables import VERDICT_COLUMN, Sheet, comparison, untimed, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from optkit.core.results import CandidateResult, MetricResult, RunReport, Timing
+    from optkit.core.results import CandidateResult, Choice, MetricResult, RunReport, Timing
 
 _TILES = 2
 """Metrics that are shown large."""
@@ -24,7 +25,6 @@ _TILES = 2
 def banner(report: RunReport) -> Markup:
     """Returns the verdict of the run."""
     good = report.outcome == "approved"
-    approved, total = sum(candidate.approved for candidate in report.candidates), len(report.candidates)
     optkit = report.provenance.versions.get("optkit")
     about = [
         report.started.replace("T", " ").replace("+00:00", " UTC").replace("Z", " UTC"),
@@ -41,7 +41,7 @@ def banner(report: RunReport) -> Markup:
             element("span", f"{report.outcome.capitalize()}: ", class_="outcome"),
             element("span", report.recipe, class_="name"),
         ),
-        element("p", _sentence(approved, total), class_="sentence"),
+        element("p", _sentence(report), class_="sentence"),
         element("p", joined((element("span", text) for text in about if text), " "), class_="about"),
         class_=f"banner {'good' if good else 'bad'}",
     )
@@ -51,23 +51,31 @@ def overview(report: RunReport) -> Markup:
     """Returns the candidates, what was remarked, and the comparison with the baseline."""
     notes = [*untimed(report), *map(show.one_line, report.remarks)]
     return joined([
-        *(_card(candidate, report.baseline.timing) for candidate in report.candidates),
+        *(_card(candidate, report.baseline.timing, report.choice) for candidate in report.candidates),
         element("aside", element("h2", "Remarks"), bullets(notes), class_="remarks") if notes else None,
         folded("Baseline against candidates, in numbers", table(comparison(report), "Baseline against candidates")),
     ])  # fmt: skip
 
 
-def _sentence(approved: int, total: int) -> str:
-    if total == 1:
-        return "Every gate holds." if approved else "A gate does not hold: nothing was packaged."
+def _sentence(report: RunReport) -> str:
+    approved = [candidate for candidate in report.candidates if candidate.approved]
+    total, lenient = len(report.candidates), any(True for candidate in approved for _ in caveats(candidate))
+    holds = f"{'holds' if len(approved) == 1 else 'hold'} every gate{' that the recipe insists on' if lenient else ''}"
+    if report.choice is not None:
+        return f"{len(approved)} of {total} candidates {holds}; {show.one_line(report.choice.why)}."
+    if not any(candidate.verdicts for candidate in report.candidates):
+        return "No gate was set: nothing was demanded."
     if not approved:
-        return f"None of {total} candidates holds every gate: nothing was packaged."
-    return f"{approved} of {total} candidates {'holds' if approved == 1 else 'hold'} every gate."
+        who = "The candidate misses a gate" if total == 1 else f"None of {total} candidates holds every gate"
+        return f"{who}: nothing was packaged."
+    return f"{'The candidate' if total == 1 else f'{len(approved)} of {total} candidates'} {holds}."
 
 
-def _card(candidate: CandidateResult, base: Timing | None) -> Markup:
+def _card(candidate: CandidateResult, base: Timing | None, choice: Choice | None) -> Markup:
     tone, word = ("good", "approved") if candidate.approved else ("bad", "refused")
     runtime = f" in {candidate.timing.runtime}" if candidate.timing else ""
+    why = choice.left_out.get(candidate.name) if choice else None
+    left_out = [f"not kept: {show.one_line(why)}"] if why else []
     packages = [f"{emitter} package: {path}" for emitter, path in candidate.packages.items()]
     return element(
         "article",
@@ -75,15 +83,25 @@ def _card(candidate: CandidateResult, base: Timing | None) -> Markup:
             "div",
             element("h2", candidate.name),
             element("span", word, class_=f"badge {tone}"),
+            element("span", "kept", class_="badge good") if choice and candidate.name in choice.kept else None,
             element("span", f"for {candidate.target}{runtime}", class_="muted"),
             class_="title",
         ),
         element("div", *_tiles(candidate, base), class_="tiles"),
-        table(without_empty(verdicts(candidate)), f"Gates of {candidate.name}") if candidate.verdicts else None,
+        _gates(candidate) if candidate.verdicts else None,
         None if candidate.verdicts else element("p", "No gate was set: nothing was demanded.", class_="muted"),
-        bullets([*(f"accepted without having passed: {line}" for line in caveats(candidate)), *packages]),
+        bullets([*left_out, *(f"accepted without having passed: {line}" for line in caveats(candidate)), *packages]),
         class_=f"card {tone}",
     )
+
+
+def _gates(candidate: CandidateResult) -> Markup:
+    """Returns the gates, the verdict before the numbers: a phone shows no more without scrolling."""
+    sheet = without_empty(verdicts(candidate))
+    order = [0, VERDICT_COLUMN, *(index for index in range(1, len(sheet.header)) if index != VERDICT_COLUMN)]
+    lines = (replace(row, cells=tuple(row.cells[index] for index in order)) for row in sheet.rows)
+    turned = Sheet(tuple(sheet.header[index] for index in order), tuple(lines))
+    return table(turned, f"Gates of {candidate.name}")
 
 
 def _tiles(candidate: CandidateResult, base: Timing | None) -> Iterator[Markup]:
