@@ -10,6 +10,7 @@ from pathlib import Path
 
 from optkit.runtimes import torch_eager
 
+
 def open_session(folder: Path, threads: int) -> torch_eager.TorchSession:
     """Opens the `torch` artifact at `folder`; compiling is left to the first run, and is done again for other sizes.
 
