@@ -127,14 +127,17 @@ def comparisons(steps: dict[str, Any]) -> list[dict[str, Any]]:
     """Returns the records of the comparisons, of the steps that changed something."""
     notes = [steps[name]["notes"] for name in ("export", "simplify", "fuse")]
     inner = [note.get(name, {}) for name, note in zip(("", "simplify", "fuse"), notes, strict=True)]
-    return [found["parity"] for found in (notes[0], *inner[1:]) if "parity" in found]
+    return [found["parity"] for found in (notes[0], *inner[1:]) if found.get("parity")]
 
 
 def nodes(steps: dict[str, Any]) -> str:
     """Returns how many nodes there were after each step."""
     simplify, fuse = (steps[name]["notes"][name] for name in ("simplify", "fuse"))
     first = simplify.get("nodes", ["?"])[0]
-    counts = [first, *(each["nodes"][1] if each["applied"] else "rolled back" for each in (simplify, fuse))]
+    counts = [
+        first,
+        *(each["nodes"][1] if each["applied"] or not each["left_out"] else "rolled back" for each in (simplify, fuse)),
+    ]
     return " → ".join(map(str, counts))
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 Examples:
   optkit eval model.onnx --data calibration/mnist --split test --output logits
   optkit eval fp32.onnx int8.onnx --data test.npz --output logits --metric agreement
-  optkit eval model.onnx --data test.npz --output logits --option k=5"""
+  optkit eval model.onnx --data test.npz --output logits --option k=5
+  optkit eval fp32.onnx int8.onnx --data test.npz --output logits --each label"""
 )  # fmt: skip
 @click.argument("models", nargs=-1, required=True, type=InputPath)
 @click.option("--data", required=True, type=InputPath, help="Dataset folder or .npz file.")
@@ -28,6 +29,9 @@ Examples:
 @click.option("--samples", type=click.IntRange(min=1), help="How many samples; all by default.")
 @click.option("--metric", default="accuracy", show_default=True, help="Kind of metric; see `optkit passes`.")
 @click.option("--output", required=True, help="Output of the model that is scored.")
+@click.option(
+    "--each", multiple=True, metavar="NAME", help="Also by slice: `label`, or a name of the dataset's slices."
+)
 @click.option("options", "--option", multiple=True, metavar="NAME=VALUE", help="An option of the metric.")
 @runtime_option
 @store_option
@@ -40,6 +44,7 @@ def command(
     samples: int | None,
     metric: str,
     output: str,
+    each: tuple[str, ...],
     options: tuple[str, ...],
     runtimes: tuple[str, ...],
     store: Path,
@@ -55,7 +60,8 @@ def command(
     from optkit.workflow.measuring import evaluate
 
     part = DataSpec(str(data), split, samples)
-    results = follow(evaluate(models, store, part, metric, [f"output={output}", *options], runtimes), verbose=verbose)
+    named = [f"output={output}", *options]
+    results = follow(evaluate(models, store, part, metric, named, runtimes, each), verbose=verbose)
     if as_json:
         print_json({name: asdict(result) for name, result in results.items()})
     else:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def print_load(report: LoadReport) -> None:
-    """Prints one row per level, and the knee."""
+    """Prints what was asked, one row per level, and the knee."""
+    samples = f"{report.batch} sample{'s' if report.batch > 1 else ''}"
+    asked = f"{report.requests} different requests of {samples}, {report.tensors} tensors"
+    click.echo(fmt.one_line(f"{report.model} on {report.server}: {asked}"))
     rows = [["concurrency", "requests", "samples", "mean", "p50", "p90", "p99", "errors", "wrong", "client"]]
     rows += [_row(level) for level in report.levels]
     print_rows(rows)
@@ -40,7 +43,6 @@ def _row(level: Level) -> list[str]:
 
 
 def _knee(report: LoadReport) -> str:
-    where = f"{report.server}, model {report.model}, {report.tensors} tensors, {report.requests} different requests"
     if report.knee is None:
-        return f"no knee: more concurrency than was tried may still carry more ({where})"
-    return f"knee at {report.knee}: beyond it, doubling the concurrency gains less than 10 % ({where})"
+        return "no knee: throughput still grows at the highest level, or there is no clean level to compare with"
+    return f"knee at {report.knee}: from there, doubling the concurrency gains less than 10 % of throughput"

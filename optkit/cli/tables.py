@@ -55,6 +55,10 @@ def print_metrics(results: Mapping[str, MetricResult]) -> None:
     for index, (name, metric) in enumerate(results.items()):
         value = fmt.interval(metric.candidate, metric.kind)
         rows.append([name, metric.kind, str(metric.samples), value, fmt.drop(metric) if index else ""])
+        for part in metric.slices:
+            value = fmt.interval(part.candidate, metric.kind)
+            sliced = fmt.one_line(f"{metric.kind}[{part.title}]")
+            rows.append([name, sliced, str(part.samples), value, fmt.loss(part.drop, metric.kind) if index else ""])
     _print_models(rows)
 
 

@@ -5,7 +5,7 @@ Every comparison is written so that NaN fails, and is made on unrounded numbers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -16,6 +16,28 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from optkit.core.artifact import Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class SliceGate:
+    """What is demanded of a metric on each slice of its data, by itself."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    max_drop: float | None = None
+    """Largest loss against the baseline on these samples."""
+    min: float | None = None
+    """Smallest value of the metric on these samples."""
+    max: float | None = None
+    """Largest value of the metric on these samples."""
+    inconclusive: Literal["fail", "pass"] = "fail"
+    """What to do where a slice has too few samples to tell."""
+    unmeasured: Literal["fail", "pass"] = "fail"
+    """What to do where a class has no sample at all."""
+
+    def rules(self) -> dict[str, float]:
+        """Returns rule → limit for each rule that is set."""
+        return _set_rules(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +62,17 @@ class Gate:
     """What to do when the measurement cannot tell."""
     unmeasured: Literal["fail", "pass"] = "fail"
     """What to do when it could not be measured, as on an absent device."""
+    each: dict[str, SliceGate] = field(default_factory=dict)
+    """What each slice of the data must hold: `label` slices by class, other names are the dataset's `slices`."""
 
     def rules(self) -> dict[str, float]:
         """Returns rule → limit for each rule that is set."""
-        limits = {rule: getattr(self, rule) for rule in RULES}
-        return {rule: limit for rule, limit in limits.items() if limit is not None}
+        return _set_rules(self)
+
+
+def _set_rules(gate: Gate | SliceGate) -> dict[str, float]:
+    limits = {rule: getattr(gate, rule, None) for rule in RULES}
+    return {rule: limit for rule, limit in limits.items() if limit is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +113,16 @@ class Estimate:
         lower: Lower bound.
         upper: Upper bound.
         samples_needed: How many samples would settle an inconclusive verdict, where that is known.
+        samples: How many there are, where a verdict may need more.
+        note: Why the number or a bound is missing.
     """
 
     value: float
     lower: float
     upper: float
     samples_needed: int | None = None
+    samples: int | None = None
+    note: str = ""
 
     @classmethod
     def exact(cls, value: float) -> Estimate:
@@ -110,6 +142,7 @@ class Verdict:
         status: The outcome.
         accepted: Whether the recipe lets this status pass.
         reason: Why nothing was measured, or how to settle an inconclusive verdict.
+        slice: The part of the data that it is about, such as `label=cat`; empty for all of it.
     """
 
     gate: str
@@ -119,15 +152,21 @@ class Verdict:
     status: Status
     accepted: bool
     reason: str = ""
+    slice: str = ""
+
+    @property
+    def title(self) -> str:
+        """What was judged, such as `top1.max_drop` or `top1[label=cat].max_drop`."""
+        return f"{self.gate}{f'[{self.slice}]' if self.slice else ''}.{self.rule}"
 
     def __str__(self) -> str:
         if self.estimate is None:
-            return f"{self.gate}.{self.rule} {self.limit:g}: {self.status} ({self.reason})"
+            return f"{self.title} {self.limit:g}: {self.status} ({self.reason})"
         low, high = self.estimate.lower, self.estimate.upper
         bounds = "" if low == high else f" (95 % bounds {self._shown(low)} … {self._shown(high)})"
         reason = f"; {self.reason}" if self.reason else ""
         value = self._shown(self.estimate.value)
-        return f"{self.gate}.{self.rule} {self.limit:g}: {self.status}, measured {value}{bounds}{reason}"
+        return f"{self.title} {self.limit:g}: {self.status}, measured {value}{bounds}{reason}"
 
     def _shown(self, number: float) -> str:
         """Returns six digits, or all of them where six would make a number look equal to the limit."""
@@ -144,15 +183,17 @@ class Approved:
     verdicts: tuple[Verdict, ...]
 
 
-def judge(name: str, gate: Gate, measured: Mapping[str, Estimate | str]) -> list[Verdict]:
+def judge(name: str, gate: Gate | SliceGate, measured: Mapping[str, Estimate | str], part: str = "") -> list[Verdict]:
     """Judges each rule of a gate.
 
     Args:
         name: The gate's name.
         gate: Its limits.
         measured: Rule → estimate, or the reason why it could not be measured.
+        part: The slice of the data that it was measured on, if not all of it.
     """
-    return [_judge(name, gate, rule, limit, measured[rule]) for rule, limit in gate.rules().items()]
+    verdicts = [_judge(name, gate, rule, limit, measured[rule]) for rule, limit in gate.rules().items()]
+    return [replace(verdict, slice=part) for verdict in verdicts]
 
 
 def judge_again(verdict: Verdict) -> Verdict:
@@ -166,14 +207,22 @@ def judge_again(verdict: Verdict) -> Verdict:
     return replace(verdict, status=status, accepted=accepted)
 
 
-def _judge(name: str, gate: Gate, rule: str, limit: float, measured: Estimate | str) -> Verdict:
+def _judge(name: str, gate: Gate | SliceGate, rule: str, limit: float, measured: Estimate | str) -> Verdict:
     if isinstance(measured, str):
         return Verdict(name, rule, limit, None, Status.UNMEASURED, gate.unmeasured == "pass", measured)
     status = _compare(measured, limit, upper=RULES[rule].upper)
     accepted = status is Status.PASSED or (status is Status.INCONCLUSIVE and gate.inconclusive == "pass")
-    needed = measured.samples_needed if status is Status.INCONCLUSIVE else None
-    reason = f"about {needed} samples would settle it" if needed else ""
+    reason = measured.note or (_how_to_settle(measured) if status is Status.INCONCLUSIVE else "")
     return Verdict(name, rule, limit, measured, status, accepted, reason)
+
+
+def _how_to_settle(measured: Estimate) -> str:
+    needed, there = measured.samples_needed, measured.samples
+    if needed is None:
+        return ""
+    if there is None:
+        return f"about {needed} samples would settle it"
+    return f"about {needed - there} more samples would settle it, {needed} in all"
 
 
 def _compare(estimate: Estimate, limit: float, *, upper: bool) -> Status:

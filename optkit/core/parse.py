@@ -78,6 +78,8 @@ class _Parser:
         model = self._model()
         parts = self._data()
         metrics = self._metrics()
+        measure = self._measure()
+        self.host = replace(self.host, threads=measure.threads)
         steps, step_targets = join([self._linked(target, metrics, several=len(targets) > 1) for target in targets])
         return Recipe(
             path=path,
@@ -89,7 +91,7 @@ class _Parser:
             objective=self._objective(targets),
             steps=tuple(steps.values()),
             gates=self._gates(metrics),
-            measure=self._measure(),
+            measure=measure,
             package=self._package(),
             targets=step_targets,
         )
@@ -304,8 +306,21 @@ class _Parser:
                 gates[name] = gate
         return gates
 
+    def _slice_gates(self, name: str, gate: Gate) -> None:
+        for slicing, part in gate.each.items():
+            path = ("gates", name, "each", slicing)
+            check_name(slicing, self.document, path, key=True)
+            if not part.rules():
+                self.document.problem(path, "demands nothing", "add max_drop or min or max")
+            for rule, limit in part.rules().items():
+                if limit != limit:  # noqa: PLR0124  # NaN
+                    self.document.problem((*path, rule), "a limit cannot be NaN")
+
     def _gate_rules(self, name: str, gate: Gate) -> None:
         subject = name if name in BUILT_IN_SUBJECTS else "metric"
+        if gate.each and subject != "metric":
+            self.document.problem(("gates", name, "each"), f"{name} has no slices", "only metrics do", key=True)
+        self._slice_gates(name, gate)
         fitting = [rule for rule in RULES if subject in RULES[rule].subjects]
         for rule, limit in gate.rules().items():
             if rule not in fitting:
@@ -314,7 +329,7 @@ class _Parser:
                 )
             if limit != limit:  # noqa: PLR0124  # NaN
                 self.document.problem(("gates", name, rule), "a limit cannot be NaN")
-        if not gate.rules():
+        if not gate.rules() and not gate.each:
             self.document.problem(("gates", name), "demands nothing", f"add {' or '.join(fitting)}")
 
     def _package(self) -> dict[str, Any]:

@@ -27,10 +27,12 @@ class Host:
     Attributes:
         flags: CPU feature flags, such as avx512_vnni.
         fingerprint: Names the machine class; enters the key of device-bound steps.
+        threads: How many the plan lets a session have.
     """
 
     flags: frozenset[str]
     fingerprint: str
+    threads: int = 2
 
 
 @dataclass(slots=True)

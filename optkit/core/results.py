@@ -29,6 +29,34 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
+class SliceResult:
+    """A metric on one slice of its data.
+
+    Attributes:
+        slicing: What the data is sliced by: `label`, or a name among the dataset's slices.
+        slice: Which class or value.
+        samples: How many of them; where there is none, there are no numbers.
+        baseline: As in `MetricResult`.
+        candidate: Likewise.
+        drop: Likewise.
+        value: Likewise.
+    """
+
+    slicing: str
+    slice: str
+    samples: int
+    baseline: Interval | None
+    candidate: Interval
+    drop: Estimate
+    value: Estimate
+
+    @property
+    def title(self) -> str:
+        """Both, such as `label=cat`."""
+        return f"{self.slicing}={self.slice}"
+
+
+@dataclass(frozen=True, slots=True)
 class MetricResult:
     """A metric of a candidate, paired sample by sample with the baseline.
 
@@ -40,6 +68,9 @@ class MetricResult:
         baseline: The original's value; None for metrics that are relative to it (agreement, cosine).
         candidate: The candidate's value.
         drop: How much worse the candidate is, with one-sided 95 % bounds.
+        value: The candidate's value with one-sided 95 % bounds, which limits of the value itself are held against.
+        higher_is_better: Which way the value improves.
+        slices: The same on each slice that a gate asks for.
     """
 
     name: str
@@ -49,6 +80,9 @@ class MetricResult:
     baseline: Interval | None
     candidate: Interval
     drop: Estimate
+    value: Estimate | None = None
+    higher_is_better: bool = True
+    slices: tuple[SliceResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from optkit.core.validate import did_you_mean
+from optkit.core.validate import check_name, did_you_mean
+from optkit.data.slices import BY_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,10 @@ def note_mistakes(manifest: Manifest, document: Document) -> None:
         _note_input(name, spec, next(iter(manifest.reader.given), ""), document)
     if manifest.labels is not None:
         _note_labels(manifest.labels, document)
+    for name in manifest.slices:
+        check_name(name, document, ("slices", name), key=True)
+        if name == BY_LABEL:
+            document.problem(("slices", name), "slices by class have this name", "give it another", key=True)
 
 
 def _note_files(manifest: Manifest, document: Document) -> None:

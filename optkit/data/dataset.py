@@ -14,6 +14,7 @@ from optkit.data import selection as selections
 from optkit.data.labels import class_numbers, read_label, read_text
 from optkit.data.preprocessing import prepare
 from optkit.data.readers import Request
+from optkit.data.slices import slice_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from optkit.data.preprocessing import Preprocessing
     from optkit.data.readers import Column, Reader
     from optkit.data.selection import Selection
+    from optkit.data.slices import Slicing
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Dataset:
         self._reader = _reader(selection)
         self._specs = _resolved(selection)
         self._columns = columns
+        self._slices = manifest.slices
         self._rows = choose_rows(_rows(selection, columns), selection.samples, self.title)
         self._labels = None if manifest.labels is None else self._read_labels(manifest.labels)
 
@@ -87,6 +90,17 @@ class Dataset:
     def has_labels(self) -> bool:
         """Whether samples carry labels."""
         return self._labels is not None
+
+    def slicings(self) -> dict[str, Slicing]:
+        """Returns the manifest's slices by name.
+
+        Raises:
+            UsageError: A value makes no slice.
+        """
+        return {
+            name: slice_by((self._columns[column][row] for row in self._rows), name)
+            for name, column in self._slices.items()
+        }
 
     def sample(self, index: int) -> Sample:
         """Returns one sample.
@@ -167,7 +181,8 @@ def open_selection(selection: Selection, root: Path) -> Dataset:
     """
     labels = selection.manifest.labels
     columns = tuple(dict.fromkeys(name for spec in _resolved(selection).values() for name in _columns_of(spec)))
-    request = Request(root, selection.part.files, columns, labels.column if labels else None)
+    slices = tuple(selection.manifest.slices.values())
+    request = Request(root, selection.part.files, columns, labels.column if labels else None, slices)
     try:
         return Dataset(selection, _reader(selection).read(request))
     except UsageError as error:

@@ -11,6 +11,7 @@
     inputs:
       image: {column: images, scale: 0.00392156862745098, dtype: float32, shape: [1, 28, 28]}
     labels: {column: labels, classes: [zero, one]}
+    slices: {writer: writers}             # gates can demand something of each writer's samples
 """
 
 from __future__ import annotations
@@ -110,6 +111,8 @@ class Manifest:
     """Parts by name."""
     labels: Labels | None = None
     """Where labels are, if there are any."""
+    slices: dict[str, str] = field(default_factory=dict)
+    """Name that gates use → array or column whose value, a text or a whole number, says which slice a sample is in."""
     description: str = ""
     """What it is, for people."""
     license: str = ""

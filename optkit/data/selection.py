@@ -12,6 +12,7 @@ from optkit.core.validate import build
 from optkit.core.yaml import Document
 from optkit.data.checks import RESERVED
 from optkit.data.manifest import FilePin, Manifest, Split
+from optkit.data.slices import BY_LABEL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,6 +73,17 @@ def class_names_of(source: Source) -> tuple[str, ...]:
     """Returns the names of the classes of a dataset source, by class number; none if its labels are no classes."""
     labels = json.loads(source.documents[SELECTION])["manifest"]["labels"]
     return tuple(labels["classes"]) if labels else ()
+
+
+def has_labels(source: Source) -> bool:
+    """Whether the samples of a dataset source carry labels."""
+    return json.loads(source.documents[SELECTION])["manifest"]["labels"] is not None
+
+
+def slicings_of(source: Source) -> tuple[str, ...]:
+    """Returns what the samples of a dataset source can be sliced by."""
+    named = tuple(json.loads(source.documents[SELECTION])["manifest"]["slices"])
+    return (*([BY_LABEL] if has_labels(source) else []), *named)
 
 
 def read(folder: Path) -> Selection:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from optkit.data.dataset import Dataset
 
 BARE_LABELS = "labels"
+BARE_SLICE = "slice."
 
 
 def dataset_source(path: Path, split: str | None, samples: int | None, digest_file: Callable[[Path], str]) -> Source:
@@ -31,7 +32,8 @@ def dataset_source(path: Path, split: str | None, samples: int | None, digest_fi
 
     Args:
         path: A folder with a dataset.yaml, or an .npz file whose arrays are named as the model's inputs, the first
-            axis being the samples; an array called `labels` holds the labels. A dataset artifact, such as a failed
+            axis being the samples; an array called `labels` holds the labels, one called `slice.NAME` the slice that
+            each sample is in. A dataset artifact, such as a failed
             step leaves in its repro folder, is taken as it is.
         split: Name of a split; None takes everything.
         samples: How many samples to take; None takes all.
@@ -70,11 +72,12 @@ def load_dataset(path: Path, split: str | None = None, samples: int | None = Non
 def bare_manifest(path: Path) -> Manifest:
     """Returns the manifest that an .npz file implies."""
     names = array_names(path)
-    inputs = {name: Preprocessing() for name in names if name != BARE_LABELS}
+    slices = {name.removeprefix(BARE_SLICE): name for name in names if name.startswith(BARE_SLICE)}
+    inputs = {name: Preprocessing() for name in names if name not in {BARE_LABELS, *slices.values()}}
     if not inputs:
         raise UsageError(f"{path}: holds no arrays besides labels", hint="name its arrays as the model's inputs")
     labels = Labels(BARE_LABELS) if BARE_LABELS in names else None
-    return Manifest(path.name, {path.name: FilePin()}, ReaderChoice(npz=Npz()), inputs, labels=labels)
+    return Manifest(path.name, {path.name: FilePin()}, ReaderChoice(npz=Npz()), inputs, labels=labels, slices=slices)
 
 
 def _manifest_and_root(path: Path) -> tuple[Manifest, Path]:

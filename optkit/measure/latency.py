@@ -72,7 +72,7 @@ def measure_latency(  # noqa: PLR0913  # what a measurement is
             workers.open(stack.enter_context(start_worker(subject)), cpus)
         for index, feed in enumerate(feeds):
             yield Progress(index / len(feeds), f"warming up, batch {feed.batch}")
-            rounds = Rounds(workers.turns(_save(feed, scratch, index)), precision)
+            rounds = Rounds(workers.turns(save_feed(feed, scratch, index)), precision)
             started = time.monotonic()
             for fraction in rounds.run(_seconds(budget, spent, len(feeds) - index)):
                 yield Progress((index + fraction) / len(feeds), f"batch {feed.batch} {rounds.summary()}")
@@ -94,7 +94,8 @@ def _seconds(budget: float, spent: float, feeds_left: int) -> float:
     return max(0.0, (1 - _LAST_SHARE) * budget - spent) / (feeds_left - 1)
 
 
-def _save(feed: Feed, scratch: Path, index: int) -> dict[str, str]:
+def save_feed(feed: Feed, scratch: Path, index: int) -> dict[str, str]:
+    """Writes the inputs for workers to read; returns input → npy file."""
     import numpy as np
 
     files = {name: str(scratch / f"{index}_{position}.npy") for position, name in enumerate(feed.inputs)}

@@ -1,7 +1,7 @@
 """A process that times one model, told what to do by JSON lines; started by `optkit.measure.worker_process`.
 
 It imports the one runtime that it times and nothing else that is heavy, so that its memory and its threads are that
-runtime's own. Requests: open, feed, warm_up, measure, peak_rss, profile. A reply is {"value": …} or {"error": …}.
+runtime's own. Requests are the public methods of `Worker`. A reply is {"value": …} or {"error": …}.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from optkit.core.errors import OptkitError, StepFailed
 from optkit.core.lifetime import die_with_parent
+from optkit.measure.thread_pinning import cpu_times, pin_busiest, spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ _SETTLED = 0.03
 """Warm when the median of the last runs is within this share of the median of those before."""
 _WINDOW = 5
 _WARM_UP_SECONDS = 3.0
+_FEWEST_RUNS = 2
 
 
 @dataclass(slots=True)
@@ -35,9 +37,11 @@ class Worker:
 
     session: Session = field(init=False)
     inputs: dict[str, Any] = field(init=False)
+    cpus: Sequence[int] = ()
 
     def open(self, runtime: str, folder: str, threads: int, cpus: Sequence[int]) -> float:
         """Pins the process, opens the model and returns the seconds that took, the runtime's import included."""
+        self.cpus = cpus
         if cpus:
             os.sched_setaffinity(0, cpus)
         started = time.perf_counter()
@@ -64,12 +68,23 @@ class Worker:
         gc.enable()
         return samples
 
+    def measure_for(self, seconds: float) -> dict[str, Any]:
+        """Runs for a while, twice at least; returns the nanoseconds of each run, and the seconds that all took."""
+        samples: list[int] = []
+        started = time.perf_counter()
+        while (elapsed := time.perf_counter() - started) < seconds or len(samples) < _FEWEST_RUNS:
+            samples += self.measure(1)
+        return {"samples": samples, "seconds": elapsed}
+
     def warm_up(self) -> dict[str, float]:
-        """Runs until times settle; returns the seconds of the first run and of the fastest settled one."""
+        """Runs until times settle, then pins each thread; returns the seconds of the first and the fastest last run."""
+        spread(self.cpus)
+        before = cpu_times()
         first, recent = self.measure(1)[0], self.measure(1)
         deadline = time.perf_counter() + _WARM_UP_SECONDS
         while time.perf_counter() < deadline and not _settled(recent):
             recent += self.measure(1)
+        pin_busiest(self.cpus, before)
         return {"first_s": first / 1e9, "settled_s": min(recent[-_WINDOW:]) / 1e9}
 
     def peak_rss(self) -> int:
@@ -86,6 +101,7 @@ class Worker:
         open_profiled = runtime_named(runtime).open_profiled
         if open_profiled is None:
             raise StepFailed(f"the runtime {runtime} does not tell the times of operators")
+        spread(self.cpus)
         del self.session  # two of a large model may not fit
         return asdict(profile.summary(profile.record(open_profiled(Path(folder), threads), self.inputs)))
 

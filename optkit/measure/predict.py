@@ -41,7 +41,8 @@ def predict(
     wanted = _wanted(interface, outputs)
     declared = interface.dims.get(BATCH, Dim())
     size = min(declared.opt, batch_limit(interface))
-    with PredictionsWriter(out, [tensor.name for tensor in wanted], labels=dataset.has_labels) as writer:
+    names, slices = [tensor.name for tensor in wanted], dataset.slicings()
+    with PredictionsWriter(out, names, labels=dataset.has_labels, slices=slices) as writer:
         for batch in dataset.batches(size):
             count = len(next(iter(batch.inputs.values())))
             run = max(count, min(declared.min, size))

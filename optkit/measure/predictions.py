@@ -1,8 +1,10 @@
 """Predictions on disk: every requested output of every sample, plus the labels, as raw bytes and one JSON file.
 
-    predictions.json    {"count": n, "fields": [{"name", "dtype", "rank"}], "labels": the same or null}
+    predictions.json    {"count": n, "fields": [{"name", "dtype", "rank"}], "labels": the same or null,
+                         "slices": [{"name", "names"}]}
     field_<i>.bin       the samples' values, one after the other, little endian, C order
     field_<i>.shapes    the samples' shapes: int64, (n, rank)
+    slice_<i>.bin       which of the names each sample is in: int64, (n,)
 
 Samples of one field may differ in shape (sequences) but not in rank. Nothing here is ever unpickled.
 """
@@ -13,10 +15,11 @@ import json
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from optkit.core.errors import StepFailed, UsageError
+from optkit.data.slices import Slicing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,10 +70,12 @@ class Predictions:
     Attributes:
         outputs: Output name → one array per sample.
         labels: What is true, one array per sample; None if the dataset has no labels.
+        slices: Name of a slicing → the slice of each sample.
     """
 
     outputs: Mapping[str, Samples]
     labels: Samples | None
+    slices: Mapping[str, Slicing] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.outputs.values())))
@@ -79,8 +84,11 @@ class Predictions:
 class PredictionsWriter:
     """Writes predictions batch by batch; memory does not grow with the number of samples."""
 
-    def __init__(self, folder: Path, outputs: Sequence[str], *, labels: bool) -> None:
-        self._index = folder / INDEX_FILE
+    def __init__(
+        self, folder: Path, outputs: Sequence[str], *, labels: bool, slices: Mapping[str, Slicing] | None = None
+    ) -> None:
+        self._folder = folder
+        self._slices = slices or {}
         self._files = ExitStack()
         self._outputs = [_Field(folder, index, name, self._files) for index, name in enumerate(outputs)]
         self._labels = _Field(folder, len(outputs), "labels", self._files) if labels else None
@@ -100,8 +108,8 @@ class PredictionsWriter:
             StepFailed: An output's dtype or rank is not that of the batches before.
             UsageError: The labels are no numbers.
         """
-        for field in self._outputs:
-            field.add(outputs[field.name])
+        for output in self._outputs:
+            output.add(outputs[output.name])
         if self._labels is None:
             return
         if labels is None or labels.dtype.kind not in _PLAIN_KINDS:
@@ -113,8 +121,11 @@ class PredictionsWriter:
             "count": self._outputs[0].count,
             "fields": [field.described() for field in self._outputs],
             "labels": self._labels.described() if self._labels else None,
+            "slices": [{"name": name, "names": slicing.names} for name, slicing in self._slices.items()],
         }
-        self._index.write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
+        for position, slicing in enumerate(self._slices.values()):
+            (self._folder / f"slice_{position}.bin").write_bytes(slicing.codes.astype("<i8").tobytes())
+        (self._folder / INDEX_FILE).write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
 
 
 def read_predictions(folder: Path) -> Predictions:
@@ -127,7 +138,11 @@ def read_predictions(folder: Path) -> Predictions:
     fields = [*index["fields"], *([index["labels"]] if index["labels"] else [])]
     samples = [_read_field(folder, position, field, index["count"]) for position, field in enumerate(fields)]
     outputs = {field["name"]: read for field, read in zip(index["fields"], samples, strict=False)}
-    return Predictions(outputs, samples[-1] if index["labels"] else None)
+    slices = {
+        entry["name"]: Slicing(_map(folder / f"slice_{position}.bin", "<i8"), tuple(entry["names"]))
+        for position, entry in enumerate(index["slices"])
+    }
+    return Predictions(outputs, samples[-1] if index["labels"] else None, slices)
 
 
 class _Field:

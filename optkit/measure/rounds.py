@@ -12,13 +12,14 @@ Radiology 44 (1971), 793-797; the union bound makes it exact for looks that depe
 from __future__ import annotations
 
 import random
+import statistics
 import time
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import OptkitError
 from optkit.measure.latency_report import FeedResult, Speedup, Timing
 from optkit.measure.paired_ratio import paired_ratio
-from optkit.measure.statistics import supported_percentiles
+from optkit.measure.statistics import percentiles_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -118,8 +119,6 @@ class Rounds:
 
 
 def _timing(turns: Sequence[Sequence[int]], batch: int) -> Timing:
-    import numpy as np
-
-    times = np.concatenate([np.asarray(turn, np.float64) for turn in turns]) / 1e6
-    percentiles = {f"p{p:g}": float(np.percentile(times, p)) for p in supported_percentiles(times.size)}
-    return Timing(tuple(map(tuple, turns)), percentiles, batch * 1e3 / float(np.median(times)))
+    samples = [sample for turn in turns for sample in turn]
+    throughput = batch * 1e9 / statistics.median(samples)
+    return Timing(tuple(map(tuple, turns)), percentiles_ms(samples), throughput)

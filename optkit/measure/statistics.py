@@ -120,6 +120,14 @@ def supported_percentiles(
     return tuple(p for p in percentiles if max((p / 100) ** count, (1 - p / 100) ** count) <= alpha / 2)
 
 
+def percentiles_ms(nanoseconds: Sequence[int]) -> dict[str, float]:
+    """Returns p50, p90 and p99 in milliseconds: those that the number of samples supports."""
+    import numpy as np
+
+    supported = supported_percentiles(len(nanoseconds))
+    return {f"p{each:g}": float(np.percentile(nanoseconds, each)) / 1e6 for each in supported}
+
+
 def samples_to_settle(bounds_at: Callable[[int], Interval], limit: float, count: int, most: int = 10**9) -> int | None:
     """Returns about how many samples would settle an inconclusive test of "the drop is at most `limit`".
 

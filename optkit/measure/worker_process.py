@@ -19,7 +19,7 @@ import optkit
 from optkit.core.errors import ACROSS_PROCESSES, StepFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from optkit.measure.latency_report import Subject
 
@@ -35,6 +35,16 @@ class WorkerProcess:
     process: subprocess.Popen[str]
     log: IO[bytes]
 
+    @property
+    def model(self) -> dict[str, object]:
+        """What the worker opens."""
+        subject = self.subject
+        return {"runtime": subject.runtime, "folder": str(subject.folder.resolve()), "threads": subject.threads}
+
+    def open(self, cpus: Sequence[int]) -> float:
+        """Pins the worker to `cpus`, unless there are none, lets it load the model and returns the seconds it took."""
+        return float(self.ask("open", **self.model, cpus=cpus))
+
     def ask(self, do: str, **arguments: object) -> Any:  # noqa: ANN401  # JSON
         """Returns the worker's answer.
 
@@ -42,12 +52,25 @@ class WorkerProcess:
             StepFailed: The worker died; the message names the subject and how.
             UsageError, MissingDependency, StepFailed: As the worker raised it.
         """
-        requests, replies = cast("IO[str]", self.process.stdin), cast("IO[str]", self.process.stdout)
+        self.tell(do, **arguments)
+        return self.answer()
+
+    def tell(self, do: str, **arguments: object) -> None:
+        """Lets the worker begin something, the answer to which is waiting to be read.
+
+        Raises:
+            StepFailed: The worker died.
+        """
+        requests = cast("IO[str]", self.process.stdin)
         try:
             requests.write(json.dumps({"do": do, **arguments}) + "\n")
             requests.flush()
         except BrokenPipeError:
             raise self._died() from None
+
+    def answer(self) -> Any:  # noqa: ANN401  # JSON
+        """Returns the answer to what the worker was told last; raises what `ask` does."""
+        replies = cast("IO[str]", self.process.stdout)
         # Answers are whole lines, one at a time, so that nothing waits in the buffer of `replies`.
         if not select.select([replies], [], [], SILENCE)[0]:
             raise StepFailed(f"the process that times '{self.subject.name}' said nothing for {SILENCE // 60} minutes")
@@ -93,12 +116,29 @@ def start_worker(subject: Subject) -> Iterator[WorkerProcess]:
             process.communicate()
 
 
-def cpus_for(threads: int) -> list[int]:
-    """Returns CPUs to pin `threads` to, of different cores first; none if this process may not use that many."""
+def together(workers: Sequence[WorkerProcess], do: str, **arguments: object) -> list[Any]:
+    """Lets all workers do something at the same time and returns their answers.
+
+    Raises:
+        OptkitError: As `WorkerProcess.ask`, for the first that fails; none of them can be asked again.
+    """
+    for worker in workers:
+        worker.tell(do, **arguments)
+    return [worker.answer() for worker in workers]
+
+
+def cpus_for(threads: int, instance: int = 0) -> list[int]:
+    """Returns CPUs to pin `threads` to, of different cores first; none if this process may not use that many.
+
+    Args:
+        threads: How many.
+        instance: Of several that run at the same time, each on CPUs of its own.
+    """
     allowed = sorted(os.sched_getaffinity(0))
-    if threads > len(allowed):
+    if threads * (instance + 1) > len(allowed):
         return []
-    return sorted(allowed, key=lambda cpu: (_position_in_core(cpu), cpu))[:threads]
+    order = sorted(allowed, key=lambda cpu: (_position_in_core(cpu), cpu))
+    return sorted(order[threads * instance : threads * (instance + 1)])
 
 
 def _position_in_core(cpu: int) -> int:

@@ -46,7 +46,7 @@ class Workers:
         subject = worker.subject
         self._workers[subject.name] = worker
         self._baseline = self._baseline or subject.name
-        self._loads |= self._ask_each([subject.name], lambda each: each.ask("open", **_how(each), cpus=cpus))
+        self._loads |= self._ask_each([subject.name], lambda each: each.open(cpus))
 
     def turns(self, files: Mapping[str, str]) -> dict[str, Turn]:
         """Feeds and warms up all of them; returns how each takes a turn.
@@ -85,7 +85,7 @@ class Workers:
         """Returns where a subject's time goes, or why that is unknown: it is timed already, which must not be lost."""
         worker = self._workers[name]
         try:
-            return from_json(worker.ask("profile", **_how(worker)))
+            return from_json(worker.ask("profile", **worker.model))
         except OptkitError as error:
             return error.message
 
@@ -99,11 +99,6 @@ class Workers:
                     raise
                 self.leave_out({name: error})
         return answers
-
-
-def _how(worker: WorkerProcess) -> dict[str, object]:
-    subject = worker.subject
-    return {"runtime": subject.runtime, "folder": str(subject.folder.resolve()), "threads": subject.threads}
 
 
 def _take_turn(worker: WorkerProcess, runs: int) -> list[int]:

@@ -12,6 +12,7 @@ from optkit.passes.quantize import Quantize
 from optkit.passes.quantize_inc import QuantizeInc
 from optkit.passes.quantize_weights import QuantizeWeights
 from optkit.passes.simplify import Simplify
+from optkit.passes.tune import Tune
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,4 +28,5 @@ PASSES: Mapping[str, type[Pass]] = {
     "quantize-inc": QuantizeInc,
     "quantize-weights": QuantizeWeights,
     "cast": Cast,
+    "tune": Tune,
 }

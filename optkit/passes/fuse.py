@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fuse(Pass):
-    """Fuses patterns into larger operators: normalizations, GELU, attention, and what convolutions can absorb."""
+    """Fuses patterns into larger operators: attention, normalizations, GELU, rotary embeddings, convolutions."""
 
     version: ClassVar[int] = 2
     roles: ClassVar[Mapping[str, frozenset[str]]] = {"model": frozenset({"onnx"})}

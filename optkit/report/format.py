@@ -84,8 +84,12 @@ def interval(value: Interval, kind: str) -> str:
 
 def drop(metric: MetricResult) -> str:
     """Returns by how much a metric became worse, with one-sided 95 % bounds."""
-    lost, share = metric.drop, is_share(metric.kind)
-    if not share:
+    return loss(metric.drop, metric.kind)
+
+
+def loss(lost: Estimate, kind: str) -> str:
+    """Returns by how much a metric of some kind became worse, with one-sided 95 % bounds."""
+    if not is_share(kind):
         return f"drop {estimate(lost)}"
     points = f"drop {_percent(lost.value)} points"
     return points if _exact(lost) else f"{points} [{_percent(lost.lower)}, {_percent(lost.upper)}]"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from optkit.core.gates import Status
 from optkit.report.format import one_line
 from optkit.report.judgement import decision, remark
+from optkit.report.slices import brief
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,12 +26,12 @@ def headline(report: RunReport) -> str:
 
 def verdict_line(candidate: CandidateResult) -> str:
     """Returns one candidate's verdict: approved or refused, and on which gates."""
-    refused = [f"{item.gate}.{item.rule} {item.status}" for item in candidate.verdicts if not item.accepted]
+    refused = brief(item for item in candidate.verdicts if not item.accepted)
     if refused:
         return one_line(f"{candidate.name}: refused ({', '.join(refused)})")
     if not candidate.verdicts:
         return one_line(f"{candidate.name}: {_outcome(candidate)}, no gate was set")
-    let = [f"{item.gate}.{item.rule} {item.status}" for item in candidate.verdicts if item.status is not Status.PASSED]
+    let = brief(item for item in candidate.verdicts if item.status is not Status.PASSED)
     note = f", the recipe accepting {', '.join(let)}" if let else ""
     return one_line(f"{candidate.name}: {_outcome(candidate)}{note}")
 
@@ -40,7 +41,7 @@ def caveats(candidate: CandidateResult) -> Iterator[str]:
     for item in candidate.verdicts:
         if item.accepted and item.status is not Status.PASSED:
             note = remark(item)
-            yield one_line(f"{item.gate}.{item.rule}: {decision(item)}{f' ({note})' if note else ''}")
+            yield one_line(f"{item.title}: {decision(item)}{f' ({note})' if note else ''}")
 
 
 def _outcome(candidate: CandidateResult) -> str:

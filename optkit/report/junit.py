@@ -58,7 +58,7 @@ def _suite(report: RunReport, candidate: CandidateResult) -> ET.Element:
     for name in ("target", "digest"):
         ET.SubElement(properties, "property", name=name, value=clean(getattr(candidate, name)))
     for verdict in candidate.verdicts:
-        case = _case(suite, candidate.name, f"{verdict.gate}.{verdict.rule}")
+        case = _case(suite, candidate.name, verdict.title)
         _judge(case, verdict)
     return suite
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from optkit.core.gates import Status
 from optkit.report import format as show
+from optkit.report import slices
 from optkit.report.judgement import decision, demand, measured, remark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from optkit.core.gates import Status
+    from optkit.core.gates import Verdict
     from optkit.core.results import CandidateResult, MetricResult, RunReport, Timing
 
 VERDICT_COLUMN = 3
@@ -56,15 +58,26 @@ def comparison(report: RunReport) -> Sheet:
 
 
 def verdicts(candidate: CandidateResult) -> Sheet:
-    """Returns one line per rule that the candidate was judged by."""
-    rows = tuple(
-        Row(
-            (show.one_line(f"{item.gate}.{item.rule}"), demand(item), measured(item), decision(item), remark(item)),
-            item.status,
-        )
-        for item in candidate.verdicts
-    )
+    """Returns one line per rule that the candidate was judged by; slices that passed share one."""
+    rows = tuple(row for group in slices.groups(candidate.verdicts) for row in _verdict_rows(group))
     return Sheet(("gate", "limit", "measured", "verdict", "remark"), rows)
+
+
+def _verdict_rows(group: list[Verdict]) -> Iterator[Row]:
+    if not group[0].slice:
+        yield _verdict_row(group[0])
+        return
+    missed = slices.worst(group)
+    rest = sum(item.status is not Status.PASSED for item in group) - len(missed)
+    note = f"{rest} more are in report.json" if rest else ""
+    title, status = show.one_line(slices.title(group)), slices.status(group)
+    yield Row((title, demand(group[0]), f"{len(group)} slices", slices.counts(group), note), status)
+    for item in missed:
+        yield _verdict_row(item)
+
+
+def _verdict_row(item: Verdict) -> Row:
+    return Row((show.one_line(item.title), demand(item), measured(item), decision(item), remark(item)), item.status)
 
 
 def steps(report: RunReport) -> Sheet:

@@ -5,15 +5,18 @@ Only this table knows their names; opening one imports its library.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import MissingDependency, UsageError
 from optkit.core.keys import installed_version
 from optkit.runtimes import (
     onnxruntime_cpu,
+    onnxruntime_gpu,
     onnxruntime_profile,
     openvino_cpu,
     openvino_profile,
+    torch_compile,
     torch_eager,
     torch_profile,
 )
@@ -47,6 +50,25 @@ RUNTIMES: Mapping[str, Runtime] = {
         "openvino",
         openvino_profile.open_profiled,
     ),
+    "torch-compile": Runtime(
+        "torch-compile",
+        frozenset({"torch"}),
+        ("torch", "safetensors"),
+        torch_compile.open_session,
+        obstacle=torch_compile.obstacle,
+    ),
+} | {
+    name: Runtime(
+        name,
+        frozenset({"onnx"}),
+        (),  # onnxruntime-gpu or onnxruntime: `obstacle` asks the module itself
+        partial(onnxruntime_gpu.open_session, provider=provider),
+        obstacle=partial(onnxruntime_gpu.obstacle, provider),
+    )
+    for name, provider in {
+        "onnxruntime-cuda": onnxruntime_gpu.CUDA,
+        "onnxruntime-tensorrt": onnxruntime_gpu.TENSORRT,
+    }.items()
 }
 
 
@@ -62,11 +84,11 @@ def runtime_named(name: str) -> Runtime:
 
 
 def check_installed(name: str) -> None:
-    """Refuses a runtime whose library is absent, before any work is done for it.
+    """Refuses a runtime whose library, compiler or device is absent, before any work is done for it.
 
     Raises:
         UsageError: There is no such runtime.
-        MissingDependency: Something that it needs is not installed.
+        MissingDependency: Something that it needs is absent.
     """
     runtime = runtime_named(name)
     absent = [need for need in runtime.needs if installed_version(need) == "absent"]
@@ -75,3 +97,5 @@ def check_installed(name: str) -> None:
         raise MissingDependency(
             f"the runtime {name} needs {', '.join(absent)}, which is not installed", hint=f"pip install {package}"
         )
+    if obstacle := runtime.obstacle():
+        raise MissingDependency(f"the runtime {name} cannot run here: {obstacle}")

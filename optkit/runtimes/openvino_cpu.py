@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from optkit.core import interface as interfaces
+from optkit.core import session_options
 from optkit.core.errors import MissingDependency, StepFailed, UsageError
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class OpenVinoSession:
 def open_session(folder: Path, threads: int, *, counters: bool = False) -> OpenVinoSession:
     """Compiles `model.onnx` of the artifact at `folder` for `threads` threads and the least latency.
 
-    With `counters`, the request tells after each run how long each operator took.
+    The session options of the artifact may name fewer threads. With `counters`, the request tells after each run how
+    long each operator took.
 
     What the graph keeps in float32 is computed in float32 on every machine: left to itself OpenVINO takes bfloat16
     where the CPU has it, and the accuracy that was measured would hold on some machines only.
@@ -67,6 +69,8 @@ def open_session(folder: Path, threads: int, *, counters: bool = False) -> OpenV
         UsageError: The file is missing, truncated or no ONNX model.
         StepFailed: This openvino cannot run it, for instance because it has an unknown operator.
     """
+    options = session_options.read(folder)
+    threads = min(threads, options.threads) if options else threads
     compiled = compile_model(folder / MODEL_FILE, threads, counters=counters)
     ports = [port.get_names() for port in compiled.outputs]
     wanted = [tensor.name for tensor in interfaces.read(folder).outputs]

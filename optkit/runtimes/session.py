@@ -40,6 +40,7 @@ class Runtime:
             fit together, StepFailed for one that fails while it is loaded.
         extra: The extra of optkit that brings `needs`, where a plain installation does not.
         open_profiled: As `open`, for a session that keeps the times of its operators; None if the runtime cannot.
+        obstacle: () → why it cannot run here although `needs` are installed (a compiler or device is absent), or "".
     """
 
     name: str
@@ -48,3 +49,4 @@ class Runtime:
     open: Callable[[Path, int], Session]
     extra: str = ""
     open_profiled: Callable[[Path, int], ProfiledSession] | None = None
+    obstacle: Callable[[], str] = str

@@ -74,6 +74,8 @@ class Emitter(ABC):
 
     runtimes: ClassVar[frozenset[str]] = frozenset({"onnxruntime"})
     """What can run a model inside the server, as `optkit.runtimes` names it."""
+    session_options: ClassVar[frozenset[str]] = frozenset()
+    """Session options that the server can be told, so that it runs a model as it was measured."""
 
     @abstractmethod
     def emit(self, deployable: Deployable, dest: Path) -> Path:

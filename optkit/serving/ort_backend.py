@@ -36,7 +36,7 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         file = config["default_model_filename"] or "model.onnx"
         path = Path(args["model_repository"], args["model_version"], file)
-        self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        self.session = onnxruntime.InferenceSession(path, session_options(config), providers=["CPUExecutionProvider"])
         self.batched = config["max_batch_size"] > 0
         self.scalars = {node.name for node in self.session.get_inputs() if not node.shape}
         _check(config["input"], self.session.get_inputs(), batched=self.batched)
@@ -77,6 +77,24 @@ class TritonPythonModel:
                 raise ValueError(f"output {name!r} has {len(array)} rows for a batch of {sum(sizes)}")
         parts = [np.split(array, np.cumsum(sizes)[:-1]) for array in arrays]
         return [dict(zip(self.outputs, rows, strict=True)) for rows in zip(*parts, strict=True)]
+
+
+def session_options(config: dict[str, Any]) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+    """Returns the options that the real backend would take from a model's configuration."""
+    import onnxruntime
+
+    given = {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = int(given.get("intra_op_thread_count", "0"))
+    options.inter_op_num_threads = int(given.get("inter_op_thread_count", "0"))
+    if given.get("execution_mode") == "1":
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
+    options.enable_cpu_mem_arena = given.get("enable_mem_arena", "1") == "1"
+    levels = onnxruntime.GraphOptimizationLevel
+    level = config.get("optimization", {}).get("graph", {}).get("level", 0)
+    known = {-1: levels.ORT_ENABLE_BASIC, 1: levels.ORT_ENABLE_EXTENDED, 2: levels.ORT_DISABLE_ALL}
+    options.graph_optimization_level = known.get(level, levels.ORT_ENABLE_ALL)
+    return options
 
 
 def _check(configured: list[dict[str, Any]], nodes: list[Any], *, batched: bool) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from optkit.core.errors import UsageError
 from optkit.core.interface import BATCH, shape_at
 from optkit.serving.emitter import Client, Deployable, Emitter
+from optkit.serving.triton_session import SERVED, set_session_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,6 +47,8 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 @dataclass(frozen=True)
 class Triton(Emitter):
     """Writes entries of a Triton model repository."""
+
+    session_options: ClassVar[frozenset[str]] = SERVED
 
     max_queue_delay_microseconds: int = 100
     """How long a request may wait for others to share its batch."""
@@ -97,6 +100,7 @@ class Triton(Emitter):
                 output.label_filename = _labels_file(tensor.name)
         if batched:
             self._batch(config)
+        set_session_options(config, deployable.model)
         config.instance_group.add(count=self.instance_count, kind="KIND_AUTO")
         _warm_up(config, interface)
         return config

@@ -33,8 +33,19 @@ def choices(step: str, notes: Mapping[str, Any]) -> Iterator[str]:
         yield f"{step}: {_method(notes['auto'])}"
     if "budget" in notes:
         yield f"{step}: {_budget(notes['budget'])}"
+    if "tune" in notes:
+        yield f"{step}: {_tuned(notes['tune'])}"
     for stage, why in notes.get("fuse", {}).get("left_out", {}).items():
         yield f"{step}: {stage} left out: {why}"
+
+
+def _tuned(tune: Mapping[str, Any]) -> str:
+    tried = ", ".join(f"{name} {speedup[0]:.2f}x" for name, speedup in tune["tried"].items()) or "nothing"
+    if tune["kept"] is None:
+        unconfirmed = "".join(f"; {name} was not confirmed" for name in tune["confirmed"])
+        return f"the default session options stay; over them, tried {tried}{unconfirmed}"
+    ratio, low, high = tune["confirmed"][tune["kept"]]
+    return f"keeps {tune['kept']}: {ratio:.2f}x [{low:.2f}x, {high:.2f}x] over the default session; tried {tried}"
 
 
 def _method(auto: Mapping[str, Any]) -> str:

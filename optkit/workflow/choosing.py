@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from optkit.core.objective import PARETO
 from optkit.core.results import Choice
 from optkit.report import format as fmt
+from optkit.report.slices import groups, title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,7 +44,7 @@ def choose(
 def _out(objective: Objective, candidate: CandidateResult, unserved: str) -> str:
     """Returns why a candidate cannot be kept, whatever its numbers; empty if it can."""
     if not candidate.approved:
-        refused = [f"{item.gate}.{item.rule}" for item in candidate.verdicts if not item.accepted]
+        refused = [title(group) for group in groups(item for item in candidate.verdicts if not item.accepted)]
         return f"does not hold its gates ({', '.join(refused)})"
     if unserved:
         return f"cannot be served ({unserved})"

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from optkit.core.errors import UsageError
-from optkit.core.gates import Estimate
+from optkit.core.errors import MissingDependency, StepFailed, UsageError
+from optkit.core.gates import Gate
 from optkit.core.linking import DATA, MODEL
 from optkit.core.recipe import Step
-from optkit.core.results import Interval, MetricResult
+from optkit.workflow.scoring import check_part, metric_result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from optkit.core.events import Event
-    from optkit.core.gates import Gate
     from optkit.core.recipe import MetricUse, Recipe
+    from optkit.core.results import MetricResult
     from optkit.core.runner import Execution
-    from optkit.measure.accuracy import AccuracyResult
+    from optkit.core.sources import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,27 +70,33 @@ def score(recipe: Recipe, baseline: Subject, candidate: Subject, execution: Exec
     return [_score(recipe, use, baseline, candidate, execution) for use in recipe.metrics]
 
 
+def check_data(recipe: Recipe, sources: Mapping[str, Source]) -> None:
+    """Refuses, before any work, metrics without the labels and gates without the slices that they need.
+
+    Raises:
+        UsageError: Says which.
+    """
+    for use in recipe.metrics:
+        each = recipe.gates[use.name].each if use.name in recipe.gates else ()
+        with _named(use):
+            check_part(use, each, sources[DATA + use.data])
+
+
+@contextmanager
+def _named(use: MetricUse) -> Iterator[None]:
+    """Says in errors which metric does not fit."""
+    try:
+        yield
+    except (UsageError, StepFailed, MissingDependency) as error:
+        raise type(error)(f"metrics.{use.name}: {error.message}", hint=error.hint) from None
+
+
 def _score(recipe: Recipe, use: MetricUse, baseline: Subject, candidate: Subject, execution: Execution) -> MetricResult:
-    from optkit.measure.accuracy import compare
+    from optkit.data.selection import class_names_of
     from optkit.measure.predictions import read_predictions
 
     names = [prediction_step(recipe, subject, use.data).name for subject in (baseline, candidate)]
     before, after = (read_predictions(execution.path(name)) for name in names)
-    try:
-        result = compare(use.name, use.metric, before, after)
-    except UsageError as error:
-        raise UsageError(f"metrics.{use.name}: {error.message}", hint=error.hint) from None
-    return MetricResult(
-        name=use.name,
-        kind=use.kind,
-        data=use.data,
-        samples=result.count,
-        baseline=None if use.metric.relative else Interval(result.baseline, *result.baseline_interval),
-        candidate=Interval(result.candidate, *result.candidate_interval),
-        drop=_drop(result, recipe.gates_of(candidate.name).get(use.name)),
-    )
-
-
-def _drop(result: AccuracyResult, gate: Gate | None) -> Estimate:
-    needed = None if gate is None or gate.max_drop is None else result.samples_to_settle(gate.max_drop)
-    return Estimate(result.drop, result.drop_lower, result.drop_upper, needed)
+    gate = recipe.gates_of(candidate.name).get(use.name, Gate())
+    with _named(use):
+        return metric_result(use, before, after, gate, class_names_of(execution.sources[DATA + use.data]))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from optkit.core.gates import Estimate, Verdict, judge
+from optkit.core.gates import RULES, Estimate, Verdict, judge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from optkit.core.gates import Gate
-    from optkit.core.results import MetricResult, Timing
+    from optkit.core.results import MetricResult, SliceResult, Timing
 
 
 def verdicts(
@@ -36,14 +36,24 @@ def verdicts(
         "memory": {"max_ratio": memory if isinstance(memory, str) else _memory_ratio(*memory)},
     }
     measured |= {metric.name: _of_metric(metric) for metric in metrics}
-    here = {name: replace(gate, max_regression=None) for name, gate in gates.items()}
-    return [verdict for name, gate in here.items() for verdict in judge(name, gate, measured[name])]
+    slices = {metric.name: metric.slices for metric in metrics}
+    found: list[Verdict] = []
+    for name, gate in gates.items():
+        found += judge(name, replace(gate, max_regression=None), measured[name])
+        for part in slices.get(name, ()):
+            if part.slicing in gate.each:
+                found += judge(name, gate.each[part.slicing], _of_slice(part), part.title)
+    return found
 
 
-def _of_metric(metric: MetricResult) -> dict[str, Estimate]:
+def _of_metric(metric: MetricResult | SliceResult) -> dict[str, Estimate | str]:
     interval = metric.candidate
-    value = Estimate(interval.value, interval.lower, interval.upper)
+    value = metric.value or Estimate(interval.value, interval.lower, interval.upper)
     return {"max_drop": metric.drop, "min": value, "max": value}
+
+
+def _of_slice(part: SliceResult) -> dict[str, Estimate | str]:
+    return _of_metric(part) if part.samples else dict.fromkeys(RULES, "the data holds no sample of it")
 
 
 def _memory_ratio(baseline: Timing, candidate: Timing) -> Estimate:

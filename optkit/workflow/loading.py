@@ -102,7 +102,7 @@ def load(request: Load) -> Generator[Event, None, LoadReport]:
     yield StepStarted(f"{STEP} {name} on {server.name}")
     model = server.model(name)
     questions = _questions(request, server, model)
-    yield Note(f"{len(questions)} different requests, {request.batch} sample(s) each, are answered right one at a time")
+    yield Note(f"each of {len(questions)} requests was asked once, alone")
     levels: list[Level] = []
     for index, concurrency in enumerate(concurrencies):
         steps = drive(server, questions, concurrency, request.seconds, request.timeout)
@@ -113,7 +113,7 @@ def load(request: Load) -> Generator[Event, None, LoadReport]:
                 levels.append(stop.value)
                 break
             yield StepProgress(STEP, (index + share) / len(concurrencies), f"concurrency {concurrency}")
-        if not levels[-1].answers:
+        if levels[-1].dead:
             break
     yield StepProgress(STEP, 1.0, "done")
     found = measured.knee(levels)
@@ -147,7 +147,8 @@ def demand(report: LoadReport) -> None:
         for text, count in level.problems.items()
     ]
     if report.untried:
-        lines.append(f"  nothing was answered any more: {', '.join(map(str, report.untried))} were not tried")
+        untried = ", ".join(map(str, report.untried))
+        lines.append(f"  nothing was answered rightly any more: concurrency {untried} was not tried")
     raise VerifyFailed(
         "\n".join([f"{report.model}: {wrong} wrong answers, {errors} requests without an answer", *lines])
     )

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from optkit.core import interface
 from optkit.core.errors import UsageError
-from optkit.core.gates import Estimate
+from optkit.core.gates import Estimate, Gate, SliceGate
 from optkit.core.linking import DATA
 from optkit.core.options import build_from_texts
-from optkit.core.recipe import Step
-from optkit.core.results import Interval, MetricResult
+from optkit.core.recipe import MetricUse, Step
 from optkit.core.validate import did_you_mean
 from optkit.runtimes import check_installed, runtime_named
 from optkit.workflow import timing
 from optkit.workflow.models import OpenedModel, new_execution, open_model
+from optkit.workflow.scoring import check_part, metric_result
 from optkit.workflow.shared_inputs import shared_inputs
 from optkit.workflow.tables import load_tables
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from optkit.core.events import Event
     from optkit.core.recipe import DataSpec
-    from optkit.core.results import Timing
+    from optkit.core.results import MetricResult, Timing
     from optkit.core.runner import Execution
     from optkit.measure.metrics.base import Metric
 
@@ -72,8 +72,9 @@ def evaluate(  # noqa: PLR0913, PLR0917  # what the command takes
     kind: str,
     options: Sequence[str],
     runtimes: Sequence[str] = (),
+    each: Sequence[str] = (),
 ) -> Generator[Event, None, dict[str, MetricResult]]:
-    """Scores models on a part of a dataset; all but the first are paired with the first.
+    """Scores models on a part of a dataset, and on its slices; all but the first are paired with the first.
 
     Returns:
         Model as named → the metric.
@@ -84,13 +85,15 @@ def evaluate(  # noqa: PLR0913, PLR0917  # what the command takes
     """
     from pathlib import Path
 
+    from optkit.data.selection import class_names_of
     from optkit.data.source import dataset_source
-    from optkit.measure.accuracy import compare
     from optkit.measure.predictions import read_predictions
 
     execution = new_execution(store, store / "repro")
     metric = _metric(kind, options)
+    use = MetricUse(kind, kind, metric, data.split or "all")
     part = dataset_source(Path(data.dataset), data.split, data.samples, execution.store.digests.file)
+    check_part(use, each, part)
     opened = _with_runtimes((yield from _open_all(models, execution)), runtimes)
     execution.sources = {**execution.sources, DATA + "evaluation": part}
     predictions = []
@@ -99,19 +102,11 @@ def evaluate(  # noqa: PLR0913, PLR0917  # what the command takes
         yield from execution.execute(step)
         yield from execution.materialise(step.name)
         predictions.append(read_predictions(execution.path(step.name)))
-    results: dict[str, MetricResult] = {}
-    for model, predicted in zip(opened, predictions, strict=True):
-        found = compare(kind, metric, predictions[0], predicted)
-        results[model.name] = MetricResult(
-            name=kind,
-            kind=kind,
-            data=data.split or "all",
-            samples=found.count,
-            baseline=Interval(found.baseline, *found.baseline_interval),
-            candidate=Interval(found.candidate, *found.candidate_interval),
-            drop=Estimate(found.drop, found.drop_lower, found.drop_upper),
-        )
-    return results
+    gate, classes = Gate(each={name: SliceGate() for name in each}), class_names_of(part)
+    return {
+        model.name: metric_result(use, predictions[0], predicted, gate, classes)
+        for model, predicted in zip(opened, predictions, strict=True)
+    }
 
 
 def _open_all(models: Sequence[Path], execution: Execution) -> Generator[Event, None, list[OpenedModel]]:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from optkit.workflow.timing import Timings
 
 SEED = 0
+_MOST_REFUSED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +108,13 @@ def refusal(report: RunReport) -> str:
     """Returns which verdicts refused which candidate, and by how much they missed, or why none of them was kept."""
     if report.choice and any(candidate.approved for candidate in report.candidates):
         return f"nothing was packaged: {report.choice.why}"
-    lines = [
-        f"  {candidate.name}: {verdict}"
-        for candidate in report.candidates
-        for verdict in candidate.verdicts
-        if not verdict.accepted
-    ]
-    return "\n".join(["no candidate is approved; nothing was packaged:", *lines])
+    lines = ["no candidate is approved; nothing was packaged:"]
+    for candidate in report.candidates:
+        refused = [verdict for verdict in candidate.verdicts if not verdict.accepted]
+        lines += [f"  {candidate.name}: {verdict}" for verdict in refused[:_MOST_REFUSED]]
+        if len(refused) > _MOST_REFUSED:
+            lines.append(f"  {candidate.name}: and {len(refused) - _MOST_REFUSED} more, which junit.xml lists")
+    return "\n".join(lines)
 
 
 def _command(request: Request) -> tuple[str, ...]:
@@ -157,6 +158,8 @@ class _Run:
         for name in self.recipe.leaves:
             yield from self._attempt([name], self._check_installed(name))
         packaging.check_served(self.recipe)
+        evaluation.check_data(self.recipe, self.execution.sources)
+        packaging.check_tuned(self.recipe)
         yield from self._check_data()
         for step in self.recipe.steps:
             if step in self.recipe.steps:  # its branch was not skipped since

@@ -92,6 +92,25 @@ def check_served(recipe: Recipe) -> None:
         )
 
 
+def check_tuned(recipe: Recipe) -> None:
+    """Refuses a recipe that tunes what its serving runtimes cannot be told: another thing would run than was measured.
+
+    Raises:
+        UsageError: It does.
+    """
+    from optkit.passes.tune import Tune
+
+    for leaf in recipe.leaves:
+        tuned = {name for step in recipe.keeping([leaf]).steps if isinstance(step.do, Tune) for name in step.do.options}
+        for emitter, options in recipe.package.items():
+            unknown = sorted(tuned - options.session_options)
+            if unknown and runtime_of(recipe, leaf) in options.runtimes:
+                raise UsageError(
+                    f"tune: {emitter} cannot be told about {', '.join(unknown)}, and would not serve what was measured",
+                    hint=f"tune {', '.join(sorted(options.session_options)) or 'nothing'} alone",
+                )
+
+
 def unserved_leaves(recipe: Recipe) -> dict[str, str]:
     """Returns candidate → why no serving runtime of the recipe could run it, if it names any."""
     if not recipe.package:

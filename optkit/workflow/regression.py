@@ -136,12 +136,10 @@ def _growth(before: int, after: int) -> Estimate:
 
 def _values_apart(metric: MetricResult, before: ReleasedMetric) -> Estimate | str:
     """Returns the loss between two candidates whose originals differ, such as before and after a training."""
-    from optkit.measure.metrics import known_metrics
-
     if metric.baseline is None:
         return "the original is another one, and this metric compares with it"
     pair = _estimate(before.value), _estimate(metric.candidate)
-    return difference(*pair) if known_metrics()[metric.kind].higher_is_better else difference(*reversed(pair))
+    return difference(*pair) if metric.higher_is_better else difference(*reversed(pair))
 
 
 def _estimate(interval: Interval) -> Estimate:

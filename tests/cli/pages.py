@@ -1,8 +1,8 @@
 """The examples on the pages of the documentation.
 
 A block fenced as `console` holds commands, each on a line that starts with `$ `; other lines show what they print and
-are not compared, unless the fence says `console exact`. Of the `yaml` blocks, those with `steps` are recipes and those
-with a `reader` are datasets.
+are not compared, unless the fence says `console exact`. Those of `console served` speak to a Triton server on its usual
+ports. Of the `yaml` blocks, those with `steps` are recipes and those with a `reader` are datasets.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 _BLOCK = re.compile(r"^```(?P<fence>[a-z]+(?: [a-z]+)?)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 # Times are not what tests check, and a busy machine has few seconds to spare for them.
-_QUICK = ("--set", "measure.seconds=0.5", "--set", "gates.latency.min_speedup=0.01")
+_QUICK = {
+    "optimize": ("--set", "measure.seconds=0.5", "--set", "gates.latency.min_speedup=0.01"),
+    "load": ("--seconds", "0.2", "--concurrency", "1,2"),
+}
 
 
 @dataclass(frozen=True)
@@ -67,5 +70,5 @@ def shown(optkit: Optkit, folder: Path, command: str) -> str:
     """Runs a command and returns it with what it prints."""
     program, *words = shlex.split(command, comments=True)
     assert program == "optkit"
-    done = optkit(*words, *(_QUICK if words[0] == "optimize" else ()), cwd=folder)
+    done = optkit(*words, *_QUICK.get(words[0], ()), cwd=folder)
     return f"$ {command}\n{done.out}"

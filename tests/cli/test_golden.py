@@ -49,6 +49,7 @@ def test_passes_for_programs(optkit: Optkit) -> None:
         "quantize-inc",
         "quantize-weights",
         "simplify",
+        "tune",
     ]
     assert set(found) == {"metrics", "passes", "serving runtimes", "targets"}
 

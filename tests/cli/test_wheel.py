@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.pages import blocks, commands, shown, workplace
+from optkit.serving.triton_server import serve
+from tests.cli.pages import Block, blocks, commands, shown, workplace
 
 if TYPE_CHECKING:
     from tests.cli.command import Optkit
@@ -74,6 +75,9 @@ def test_every_command_of_the_documentation_works(installed: Optkit, tmp_path: P
     """The README scaffolds `my-model`, optimizes and verifies it: that is the example recipe from end to end."""
     reader = workplace(tmp_path / "reader")
     for block in blocks("console"):
+        if block.fence.endswith("served"):
+            run_beside_triton(installed, reader, block, tmp_path / "triton.log")
+            continue
         printed = "".join(shown(installed, reader, command) for command in commands(block))
         if block.fence.endswith("exact"):
             assert printed == block.text, str(block)
@@ -87,3 +91,11 @@ def test_every_command_of_the_documentation_works(installed: Optkit, tmp_path: P
     assert top1["baseline"]["value"] >= 0.97
     assert top1["drop"]["value"] <= 0.005
     assert candidate["size_ratio"] <= 0.4
+
+
+def run_beside_triton(optkit: Optkit, reader: Path, block: Block, log: Path) -> None:
+    """Runs the commands of a block while a server serves what the README made, on ports of its own."""
+    with serve(reader / "out" / "my-model" / "triton", log) as client:
+        http, grpc = (url.rpartition(":")[2] for url in (client._http_url, client._grpc_url))  # noqa: SLF001  # its ports
+        for command in commands(block):
+            shown(optkit, reader, command.replace(":8000", f":{http}").replace(":8001", f":{grpc}"))

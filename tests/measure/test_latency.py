@@ -94,6 +94,18 @@ def test_the_worker_loads_one_runtime_and_leaves_stdout_alone(mlp: MakeMlp) -> N
         assert worker.ask("peak_rss") > 10_000_000
 
 
+def test_warm_threads_do_not_move(mlp: MakeMlp, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.ones((1, 8), np.float32))
+    with start_worker(_subject("m", mlp("m"))) as worker:
+        worker.open(cpus_for(1))
+        worker.ask("feed", files={"x": str(tmp_path / "x.npy")})
+        worker.ask("warm_up")
+        assert os.sched_getaffinity(worker.process.pid) == set(cpus_for(1)[:1])
+        assert len(worker.ask("measure_for", seconds=0)["samples"]) == 2
+        measured = worker.ask("measure_for", seconds=0.05)
+        assert sum(measured["samples"]) / 1e9 <= measured["seconds"] < 0.5
+
+
 def test_a_model_that_prints_does_not_garble_the_replies(tmp_path: Path) -> None:
     code = tmp_path / "code"
     code.mkdir()

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper
 
-from optkit.core import interface
+from optkit.core import interface, session_options
 from optkit.core.errors import StepFailed, UsageError
 from optkit.core.interface import Interface, Tensor
-from optkit.runtimes import RUNTIMES, runtime_named
+from optkit.core.session_options import SessionOptions
+from optkit.runtimes import RUNTIMES, onnxruntime_cpu, runtime_named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,3 +164,28 @@ def test_an_idle_session_leaves_the_cpus_alone(tmp_path: Path) -> None:
     started = time.process_time()
     time.sleep(0.2)
     assert time.process_time() - started < 0.02  # a pool that spins on takes 0.05 s
+
+
+def test_onnxruntime_runs_as_the_artifact_says(tmp_path: Path) -> None:
+    _onnx(tmp_path)
+    session_options.write(SessionOptions(2, "parallel", "basic", arena=False, spinning=False), tmp_path)
+    options = onnxruntime_cpu.open_session(tmp_path, 4).inference.get_session_options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (2, 2)
+    assert options.execution_mode == onnxruntime.ExecutionMode.ORT_PARALLEL
+    assert options.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    assert not options.enable_cpu_mem_arena
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
+def test_whoever_opens_a_session_may_allow_fewer_threads(tmp_path: Path) -> None:
+    _onnx(tmp_path)
+    session_options.write(SessionOptions(2), tmp_path)
+    options = onnxruntime_cpu.open_session(tmp_path, 1).inference.get_session_options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
+
+
+def test_damaged_session_options_are_refused(tmp_path: Path) -> None:
+    _onnx(tmp_path)
+    (tmp_path / "session.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"session\.json holds no session options"):
+        RUNTIMES["onnxruntime"].open(tmp_path, 1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 import onnxruntime
+import psutil
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -14,9 +16,10 @@ from optkit.core.interface import Dim, Interface, Tensor
 from optkit.core.interface import write as write_interface
 from optkit.serving.emitter import Deployable
 from optkit.serving.golden import write_golden
+from optkit.serving.triton import Triton
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 Arrays = dict[str, np.ndarray]
@@ -270,3 +273,29 @@ class Zoo:
 @pytest.fixture(scope="session")
 def zoo() -> Zoo:
     return Zoo()
+
+
+@dataclass(frozen=True)
+class Running:
+    """A real server with a model of each kind but `dynamic`."""
+
+    client: Any  # a TritonClient; the tests ask it more than a Client
+    process: psutil.Process
+    artifacts: Path
+
+    @property
+    def ports(self) -> dict[str, str]:
+        """Protocol → host and port."""
+        return {"http": self.client._http_url, "grpc": self.client._grpc_url}  # noqa: SLF001  # tests alone ask
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory, zoo: Zoo) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("served")
+    emitter = Triton(max_queue_delay_microseconds=100_000)  # long enough that concurrent requests do meet
+    for kind in ("cnn", "text", "scaled", "flags", "every_dtype", "found"):
+        emitter.emit(zoo.deployable(kind, folder / "artifacts"), folder / "repository")
+    (folder / "repository" / "MANIFEST.json").write_text("{}")  # a file beside the entries is none of the server's
+    with emitter.serve(folder / "repository", folder / "log") as client:
+        process, *_ = [child for child in psutil.Process().children() if child.name() == "tritonserver"]
+        yield Running(client, process, folder / "artifacts")

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,21 +24,12 @@ from optkit.serving.emitter import Deployable
 from optkit.serving.triton import Triton
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from optkit.serving.emitter import Client
-    from tests.serving.conftest import Zoo
+    from tests.serving.conftest import Running, Zoo
 
 pytestmark = pytest.mark.heavy
-KINDS = ("cnn", "text", "scaled", "flags", "every_dtype", "found")
+KINDS = ("cnn", "text", "scaled", "flags", "every_dtype", "found")  # those that `running` serves
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps it
-
-
-@dataclass(frozen=True)
-class Running:
-    client: Any  # a TritonClient; the tests ask it more than a Client
-    process: psutil.Process
-    artifacts: Path
 
 
 def servers() -> list[psutil.Process]:
@@ -48,17 +38,6 @@ def servers() -> list[psutil.Process]:
 
 def regions() -> set[str]:
     return {path.name for path in SHARED_MEMORY.glob("optkit_*")}
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, zoo: Zoo) -> Iterator[Running]:
-    folder = tmp_path_factory.mktemp("served")
-    emitter = Triton(max_queue_delay_microseconds=100_000)  # long enough that concurrent requests do meet
-    for kind in KINDS:
-        emitter.emit(zoo.deployable(kind, folder / "artifacts"), folder / "repository")
-    (folder / "repository" / "MANIFEST.json").write_text("{}")  # a file beside the entries is none of the server's
-    with emitter.serve(folder / "repository", folder / "log") as client:
-        yield Running(client, servers()[0], folder / "artifacts")
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])

@@ -168,7 +168,7 @@ def test_after_a_training_values_are_compared_instead_of_losses() -> None:
     assert found.estimate is not None
     assert found.estimate.value == pytest.approx(0.982 - 0.9)
     assert found.status is FAILED
-    lower_is_better = replace(top1(), kind="mse")
+    lower_is_better = replace(top1(), kind="mse", higher_is_better=False)
     release = release_of(replace(RUN, candidates=(changed(metrics=(lower_is_better,)),)))
     smaller = changed(metrics=(replace(lower_is_better, candidate=Interval(0.9, 0.88, 0.92)),))
     estimate = judged(smaller, release=release, original=retrained)["top1"].estimate

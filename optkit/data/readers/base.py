@@ -38,17 +38,19 @@ class Request:
         files: Relative POSIX paths of files and folders, in order.
         columns: Names of the arrays or columns that inputs come from.
         label: Name of the one that holds labels, or None.
+        slices: Names of those that say which slice a row is in.
     """
 
     root: Path
     files: tuple[str, ...]
     columns: tuple[str, ...]
     label: str | None
+    slices: tuple[str, ...] = ()
 
     @property
     def wanted(self) -> tuple[str, ...]:
         """Every column needed, once."""
-        return tuple(dict.fromkeys((*self.columns, *([self.label] if self.label else []))))
+        return tuple(dict.fromkeys((*self.columns, *([self.label] if self.label else []), *self.slices)))
 
 
 class Reader(Protocol):

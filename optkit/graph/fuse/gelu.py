@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from optkit.graph.fuse.match import Unmatched, made_by, near_miss, only_reader, scalar, scaled, split_scalar, unscaled
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from optkit.graph.fuse.build import Builder
     from optkit.graph.fuse.match import NearMiss
 
-PATTERN = "Gelu"
 _CUBE = 0.044715
 _CLOSE = 1e-3
 """Relative; exporters round the constants to few digits."""
@@ -25,19 +24,21 @@ class Gelu:
     """One GELU.
 
     Attributes:
-        curve: The Erf or Tanh that it was found at.
+        anchor: The Erf or Tanh that it was found at.
         x: Its input.
         end: Its result.
     """
 
-    curve: ir.Node
+    kind: ClassVar[str] = "Gelu"
+
+    anchor: ir.Node
     x: ir.Value
     end: ir.Value
 
     def write(self, build: Builder) -> ir.Value:
         """Returns the result, computed by one node."""
-        attributes = {"approximate": "tanh"} if self.curve.op_type == "Tanh" else None
-        return build.node("Gelu", [self.x], attributes, like=self.curve)
+        attributes = {"approximate": "tanh"} if self.anchor.op_type == "Tanh" else None
+        return build.node(self.kind, [self.x], attributes, like=self.anchor)
 
 
 def find_gelus(model: ir.Model) -> tuple[list[Gelu], list[NearMiss]]:
@@ -53,7 +54,7 @@ def find_gelus(model: ir.Model) -> tuple[list[Gelu], list[NearMiss]]:
             x = _inside_erf(node) if node.op_type == "Erf" else _inside_tanh(node)
             found.append(Gelu(node, x, _product(one_more.outputs[0], x)))
         except Unmatched as error:
-            missed.append(near_miss(PATTERN, node, error))
+            missed.append(near_miss(Gelu.kind, node, error))
     return found, missed
 
 

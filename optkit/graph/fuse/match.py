@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+    from numpy.typing import NDArray
 
 _STANDARD = frozenset({"", "ai.onnx"})
 
@@ -55,12 +56,18 @@ def only_reader(value: ir.Value, *operators: str) -> ir.Node | None:
     return node if node.domain in _STANDARD and node.op_type in operators else None
 
 
-def scalar(value: ir.Value | None) -> float | None:
-    """Returns the one number that `value` always holds, or None."""
+def constant(value: ir.Value | None) -> NDArray[Any] | None:
+    """Returns what `value` always holds, or None."""
     import onnx_ir as ir
 
     tensor = None if value is None else ir.convenience.get_const_tensor(value)
-    return float(tensor.numpy().reshape(())) if tensor is not None and tensor.size == 1 else None
+    return None if tensor is None else tensor.numpy()
+
+
+def scalar(value: ir.Value | None) -> float | None:
+    """Returns the one number that `value` always holds, or None."""
+    found = constant(value)
+    return float(found.reshape(())) if found is not None and found.size == 1 else None
 
 
 def split_scalar(node: ir.Node) -> tuple[ir.Value, float] | None:

@@ -26,7 +26,7 @@ class Norm:
 
     Attributes:
         kind: The operator that it is.
-        root: The Sqrt that it was found at.
+        anchor: The Sqrt that it was found at.
         x: What is normalized.
         axis: The first of its last axes that are normalized, counted from the end.
         epsilon: Added to the variance.
@@ -36,7 +36,7 @@ class Norm:
     """
 
     kind: str
-    root: ir.Node
+    anchor: ir.Node
     x: ir.Value
     axis: int
     epsilon: float
@@ -48,7 +48,7 @@ class Norm:
         """Returns the result, computed by one node."""
         scale = self.scale if self.scale is not None else self._ones(build)
         inputs = [self.x, scale] if self.bias is None else [self.x, scale, self.bias]
-        return build.node(self.kind, inputs, {"axis": self.axis, "epsilon": self.epsilon}, like=self.root)
+        return build.node(self.kind, inputs, {"axis": self.axis, "epsilon": self.epsilon}, like=self.anchor)
 
     def _ones(self, build: Builder) -> ir.Value:
         import numpy as np

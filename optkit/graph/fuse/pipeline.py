@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Protocol
 
 from optkit.core.errors import StepFailed
 from optkit.graph.canonical import fold_into_convolutions
@@ -12,16 +13,39 @@ from optkit.graph.fuse.build import Builder, take_over
 from optkit.graph.fuse.gelu import Gelu, find_gelus
 from optkit.graph.fuse.match import NearMiss
 from optkit.graph.fuse.multi_head import fuse_attention
-from optkit.graph.fuse.norms import LAYER, RMS, Norm, find_norms
+from optkit.graph.fuse.norms import LAYER, RMS, find_norms
+from optkit.graph.fuse.rotary import ROTARY, find_rotaries
 from optkit.graph.residual_sums import part_residual_sums
 from optkit.graph.shapes import name_nodes, refresh_shapes
+from optkit.graph.simplify.common import merge_common
 from optkit.graph.upgrade import upgrade
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import onnx_ir as ir
 
-_SINCE = {LAYER: 17, "Gelu": 20, RMS: 23}
+_SINCE = {LAYER: 17, Gelu.kind: 20, RMS: 23, ROTARY: 23}
 """Operator → the operator set that it came with."""
+
+
+class Block(Protocol):
+    """Nodes that one standard operator can stand for."""
+
+    @property
+    def kind(self) -> str:
+        """The operator."""
+
+    @property
+    def anchor(self) -> ir.Node:
+        """The node that it was found at."""
+
+    @property
+    def end(self) -> ir.Value:
+        """Its result."""
+
+    def write(self, build: Builder) -> ir.Value:
+        """Returns the result, computed by the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +74,14 @@ def fuse_general(model: ir.Model) -> tuple[ir.Model, Fusions]:
 
 
 def fuse_blocks(model: ir.Model, newest: int) -> Fusions:
-    """Fuses normalizations and GELUs into standard operators, in place.
+    """Fuses normalizations, GELUs and rotary embeddings into standard operators, in place.
 
     Args:
         model: The graph.
         newest: Operator set to which it may be brought for that.
     """
     _tidy(model)
-    wanted = max((_SINCE[_kind(each)] for each in _blocks(model)[0]), default=0)
+    wanted = max((_SINCE[each.kind] for each in _blocks(model)[0]), default=0)
     if model.opset_imports.get("", 0) < wanted <= newest:
         try:
             upgrade(model, wanted)
@@ -67,12 +91,16 @@ def fuse_blocks(model: ir.Model, newest: int) -> Fusions:
     found, missed = _blocks(model)
     opset = model.opset_imports.get("", 0)
     build, counts = Builder(model.graph), Counter[str]()
-    for each in found:
-        if opset < _SINCE[_kind(each)]:
-            missed.append(_refused(each, f"it is an operator from operator set {_SINCE[_kind(each)]} on"))
+    places = {value: place for place, node in enumerate(model.graph) for value in node.outputs}
+    # The last first: what a block takes may be another's result, which is then still to be replaced.
+    for each in sorted(found, key=lambda block: places[block.end], reverse=True):
+        if opset < _SINCE[each.kind]:
+            missed.append(_refused(each, f"it is an operator from operator set {_SINCE[each.kind]} on"))
             continue
         take_over(each.end, each.write(build))
-        counts[_kind(each)] += 1
+        counts[each.kind] += 1
+    model.graph.sort()
+    merge_common(model)  # the layers of a model share a rotary table
     _sort(model)
     return Fusions(dict(counts), tuple(missed))
 
@@ -86,18 +114,16 @@ def fuse_for_ort(model: ir.Model) -> Fusions:
     return Fusions({"MultiHeadAttention": written} if written else {}, tuple(missed))
 
 
-def _blocks(model: ir.Model) -> tuple[list[Norm | Gelu], list[NearMiss]]:
-    (norms, bad_norms), (gelus, bad_gelus) = find_norms(model), find_gelus(model)
-    return [*norms, *gelus], [*bad_norms, *bad_gelus]
+def _blocks(model: ir.Model) -> tuple[list[Block], list[NearMiss]]:
+    finders: tuple[Callable[[ir.Model], tuple[Sequence[Block], list[NearMiss]]], ...]
+    finders = (find_norms, find_gelus, find_rotaries)
+    found, missed = zip(*(find(model) for find in finders), strict=True)
+    return list(chain(*found)), list(chain(*missed))
 
 
-def _kind(block: Norm | Gelu) -> str:
-    return block.kind if isinstance(block, Norm) else "Gelu"
-
-
-def _refused(block: Norm | Gelu, why: str) -> NearMiss:
-    node = block.root if isinstance(block, Norm) else block.curve
-    return NearMiss(_kind(block), node.name or "", node.metadata_props.get("optkit.source", ""), why)
+def _refused(block: Block, why: str) -> NearMiss:
+    source = block.anchor.metadata_props.get("optkit.source", "")
+    return NearMiss(block.kind, block.anchor.name or "", source, why)
 
 
 def _absorbed(model: ir.Model) -> Counter[str]:

@@ -10,8 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from optkit.core.errors import UsageError
 
-Scheme = Literal["http", "https", "grpc"]
-_PORTS = {"http": 80, "https": 443, "grpc": 8001}
+Scheme = Literal["http", "grpc"]
+_PORTS = {"http": 80, "grpc": 8001}
 _EXAMPLE = "as in http://127.0.0.1:8000, or grpc://127.0.0.1:8001"
 _CONNECT_TIMEOUT = 5.0
 
@@ -50,7 +50,7 @@ def find(url: str, protocol: str | None, *, allow_remote: bool) -> Endpoint:
     """Resolves a URL and sees that something listens there.
 
     Args:
-        url: `host:port`, or a URL of http, https or grpc.
+        url: `host:port`, or a URL of http or grpc; neither is encrypted.
         protocol: `http` or `grpc`; by default as the URL says, else http.
         allow_remote: Whether it may be another machine.
 
@@ -63,10 +63,8 @@ def find(url: str, protocol: str | None, *, allow_remote: bool) -> Endpoint:
     addresses = _resolve(host, port)
     remote = [address for address in addresses if not ipaddress.ip_address(address.partition("%")[0]).is_loopback]
     if remote and not allow_remote:
-        raise UsageError(
-            f"{host} is {remote[0]}, which is not this machine",
-            hint="give --allow-remote if you may put load on it",
-        )
+        where = host if host == remote[0] else f"{host} ({remote[0]})"
+        raise UsageError(f"{where} is not this machine", hint="give --allow-remote if you may put load on it")
     return Endpoint(scheme, host, port, _listening(addresses, host, port))
 
 
@@ -82,11 +80,15 @@ def _split(url: str) -> SplitResult:
 
 
 def _scheme(given: str, protocol: str | None) -> Scheme:
+    if (given, protocol) == ("http", "grpc"):
+        return "grpc"  # some servers spell so that they use no TLS
     scheme = given or protocol or "http"
     if scheme not in _PORTS:
-        raise UsageError(f"no server is spoken to over {scheme}", hint=_EXAMPLE)
-    if protocol and protocol != scheme.removesuffix("s"):
-        raise UsageError(f"the URL says {scheme}, --protocol says {protocol}", hint="leave one of them out")
+        raise UsageError(
+            f"{scheme} is not spoken here", hint=f"{_EXAMPLE}; for TLS, forward a local port to the server"
+        )
+    if protocol and protocol != scheme:
+        raise UsageError(f"{scheme} in the URL is not --protocol {protocol}", hint="leave one of them out")
     return scheme  # type: ignore[return-value]  # one of _PORTS
 
 

@@ -55,6 +55,11 @@ class Level:
         """Returns whether every request was answered rightly."""
         return not self.errors and not self.wrong
 
+    @property
+    def dead(self) -> bool:
+        """Returns whether there was no right answer, late ones included."""
+        return self.mean_ms is None
+
 
 def latencies(seconds: Sequence[float]) -> tuple[float | None, dict[str, float]]:
     """Returns mean and percentiles in milliseconds, the latter where there are enough samples to say."""

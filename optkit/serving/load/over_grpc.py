@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from optkit.serving.load.protocol import (
     RequestFailed,
     TensorSpec,
     datatype,
+    first_words,
     off_wire,
     on_wire,
 )
@@ -79,17 +81,16 @@ class GrpcServer:
 
     def read(self, answer: Any) -> dict[str, np.ndarray]:  # noqa: ANN401  # a protobuf message
         """Returns the tensors of an answer, raw or element by element."""
+        from tritonclient.utils import InferenceServerException
+
         try:
             return {output.name: off_wire(_array(answer, index)) for index, output in enumerate(answer.outputs)}
-        except (LookupError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, struct.error, InferenceServerException) as error:
             raise RequestFailed("the answer is no inference response") from error
 
     def connect(self) -> GrpcConnection:
         """Returns a connection."""
         return GrpcConnection(self.endpoint, self.timeout)
-
-    def close(self) -> None:
-        """Nothing is open: each description had a connection of its own."""
 
     def _ask(self, method: str, fields: dict[str, str], what: str) -> Any:  # noqa: ANN401  # a protobuf message
         request = getattr(load("grpc").service_pb2, f"{method}Request")(**fields)
@@ -97,7 +98,7 @@ class GrpcServer:
         try:
             return connection.call(method, request)
         except RequestFailed as error:
-            raise UsageError(f"{self.endpoint} does not tell about {what}: {error}", hint="see --model") from error
+            raise UsageError(f"{self.endpoint} tells nothing about {what}: {error}") from error
         finally:
             connection.close()
 
@@ -131,7 +132,7 @@ class GrpcConnection:
         try:
             return getattr(self._stub, method)(request, timeout=self._timeout)
         except grpc.RpcError as error:
-            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            if error.code() in {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}:
                 raise RequestFailed(f"no answer within {self._timeout:g} s") from error
             raise RequestFailed(f"status {error.code().name}: {_short(error.details())}") from error
         except ValueError as error:  # the channel was closed meanwhile
@@ -161,6 +162,6 @@ def _array(answer: Any, index: int) -> np.ndarray:  # noqa: ANN401  # a protobuf
 
 
 def _short(details: str | None) -> str:
-    """Returns the first line; addresses that differ from connection to connection are left out of it."""
-    line = (details or "no reason given").strip().partition("\n")[0]
-    return "the server does not answer" if "failed to connect" in line.lower() else line
+    """Returns what the server said; gRPC's own words hold addresses that differ from connection to connection."""
+    said = details or "no reason given"
+    return "the server does not answer" if "failed to connect" in said.lower() else first_words(said)

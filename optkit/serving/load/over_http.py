@@ -8,12 +8,25 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import struct
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from optkit.core.errors import UsageError
-from optkit.serving.load.protocol import MOST_BYTES, ModelSpec, RequestFailed, model_spec, off_wire, on_wire
+from optkit.serving.load.protocol import (
+    MOST_BYTES,
+    ModelSpec,
+    RequestFailed,
+    datatype,
+    first_words,
+    model_spec,
+    off_wire,
+    on_wire,
+    within,
+)
 from optkit.serving.triton_client import load
 
 if TYPE_CHECKING:
@@ -28,6 +41,8 @@ HEADER = "Inference-Header-Content-Length"
 _BINARY = "binary_tensor_data"
 _REDIRECT = range(300, 400)
 _MOST_METADATA = 1 << 20
+_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RecursionError, struct.error)
+"""What reading an answer raises that is not what it should be, besides tritonclient's own exception."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +89,6 @@ class HttpServer:
         http_ = load("http")
         from tritonclient.utils import InferenceServerException
 
-        from optkit.serving.load.protocol import datatype
-
         binary = self.tensors == "binary"
         specs = {spec.name: spec for spec in model.inputs}
         tensors = []
@@ -105,25 +118,23 @@ class HttpServer:
             result = parse(body, header_length=header_length)
             names = [output["name"] for output in result.get_response()["outputs"]]
             return {name: off_wire(result.as_numpy(name)) for name in names}
-        except (LookupError, TypeError, ValueError, AttributeError, RecursionError, InferenceServerException) as error:
+        except (*_MALFORMED, InferenceServerException) as error:
             raise RequestFailed("the answer is no inference response") from error
 
     def connect(self) -> HttpConnection:
         """Returns a connection."""
         return HttpConnection(self.endpoint, self.timeout)
 
-    def close(self) -> None:
-        """Nothing is open: each description had a connection of its own."""
-
     def _ask(self, path: str, what: str) -> dict[str, Any]:
         connection = self.connect()
         try:
-            body, _ = connection.exchange("GET", HttpRequest(path, b"", {}), _MOST_METADATA)
+            with within(self.timeout, connection):
+                body, _ = connection.exchange("GET", HttpRequest(path, b"", {}), _MOST_METADATA)
             found = json.loads(body)
             if isinstance(found, dict):
                 return found
         except RequestFailed as error:
-            raise UsageError(f"{self.endpoint} does not tell about {what}: {error}", hint="see --model") from error
+            raise UsageError(f"{self.endpoint} tells nothing about {what}: {error}") from error
         except (ValueError, RecursionError):
             pass
         finally:
@@ -135,12 +146,10 @@ class HttpConnection:
     """A connection that is kept open between requests, and opened again after a failure."""
 
     def __init__(self, endpoint: Endpoint, timeout: float) -> None:
-        # TLS names the host that it expects, so that a name cannot be replaced by its address.
-        kind = http.client.HTTPSConnection if endpoint.scheme == "https" else http.client.HTTPConnection
-        host = endpoint.host if endpoint.scheme == "https" else endpoint.address
-        self._connection = kind(host, endpoint.port, timeout=timeout)
+        self._connection = http.client.HTTPConnection(endpoint.address, endpoint.port, timeout=timeout)
         self._host = endpoint.authority
         self._timeout = timeout
+        self._given_up = False
 
     def send(self, request: HttpRequest) -> tuple[bytes, str | None]:
         """Posts a request; returns the body of the answer, and where its JSON ends if binary tensors follow."""
@@ -152,10 +161,13 @@ class HttpConnection:
             self._connection.request(method, request.path, request.body, {"Host": self._host, **request.headers})
             response = self._connection.getresponse()
             body = response.read(most)
+            if response.length and len(body) < most:
+                raise http.client.IncompleteRead(body, response.length)
             more = response.read(1)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self._connection.close()
-            raise RequestFailed(_reason(error, self._timeout)) from error
+            late = self._given_up or isinstance(error, TimeoutError)
+            raise RequestFailed(f"no answer within {self._timeout:g} s" if late else _reason(error)) from error
         if more:
             self._connection.close()
             raise RequestFailed(f"the answer is longer than {most} bytes")
@@ -165,9 +177,7 @@ class HttpConnection:
 
     def close(self) -> None:
         """Ends the connection, from any thread: what waits on the socket wakes up."""
-        import socket
-        from contextlib import suppress
-
+        self._given_up = True
         if self._connection.sock is not None:
             with suppress(OSError):
                 self._connection.sock.shutdown(socket.SHUT_RDWR)
@@ -178,15 +188,13 @@ def _model_path(name: str) -> str:
     return f"/v2/models/{quote(name, safe='')}"
 
 
-def _reason(error: Exception, timeout: float) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no answer within {timeout:g} s"
+def _reason(error: Exception) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
     if isinstance(error, ConnectionError | http.client.IncompleteRead):
         return "the server closed the connection"
     if isinstance(error, http.client.HTTPException):
-        return "the answer is no HTTP"
+        return "what answers does not speak HTTP"
     return f"{type(error).__name__}: {error}"
 
 
@@ -198,4 +206,4 @@ def _refusal(response: http.client.HTTPResponse, body: bytes) -> str:
         said = said.get("error") or said.get("detail")
     except (ValueError, AttributeError, RecursionError):
         said = None
-    return f"status {response.status}: {said or response.reason}"
+    return f"status {response.status}: {first_words(str(said or response.reason))}"

@@ -5,6 +5,8 @@ Source: https://github.com/kserve/open-inference-protocol
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,12 +14,13 @@ from optkit.core.errors import UsageError
 from optkit.serving.golden import LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import numpy as np
 
 MOST_BYTES = LIMIT
 """Of one answer."""
+_LONGEST = 200
 
 
 class RequestFailed(Exception):
@@ -72,6 +75,8 @@ class Server(Protocol):
     """The server's own name and version."""
     tensors: str
     """How tensors travel: `binary` or `json`."""
+    timeout: float
+    """Seconds that an answer may take."""
 
     def model(self, name: str) -> ModelSpec:
         """Returns what the server says of a model.
@@ -97,8 +102,17 @@ class Server(Protocol):
     def connect(self) -> Connection:
         """Returns a connection; it is opened when something is sent."""
 
-    def close(self) -> None:
-        """Ends what the server's description was asked over."""
+
+@contextmanager
+def within(seconds: float, connection: Connection) -> Iterator[None]:
+    """Closes the connection if the block takes longer: each byte may come in time, and the last one never."""
+    timer = threading.Timer(seconds, connection.close)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def on_wire(array: np.ndarray, spec: TensorSpec | None) -> np.ndarray:
@@ -122,6 +136,12 @@ def off_wire(array: np.ndarray) -> np.ndarray:
         return array
     texts = [item.decode(errors="replace") if isinstance(item, bytes) else str(item) for item in array.ravel()]
     return np.array(texts, dtype=np.str_).reshape(array.shape)
+
+
+def first_words(said: str) -> str:
+    """Returns what a server said as one short line."""
+    line = " ".join(said.split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
 def datatype(array: np.ndarray) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from optkit.core.errors import UsageError, VerifyFailed
 from optkit.serving.golden import read_golden
 from optkit.serving.load.drive import Question, wrong
-from optkit.serving.load.protocol import RequestFailed
+from optkit.serving.load.protocol import RequestFailed, within
 from optkit.serving.load.samples import check_fits, cut, from_dataset
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ def _answers(server: Server, model: ModelSpec, requests: Sequence[Arrays]) -> It
         for inputs in requests:
             check_fits(inputs, model)
             request = server.prepare(model, inputs)
-            yield request, server.read(connection.send(request))
+            with within(server.timeout, connection):
+                answer = server.read(connection.send(request))
+            yield request, answer
     except RequestFailed as error:
         raise VerifyFailed(f"a request sent alone failed: {error}") from error
     finally:
