@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TRITON := nvidia-pytriton==0.7.0
 OUT := out/mnist-cnn
 
-.PHONY: install rivals quickstart recipes test lint types unit format clean
+.PHONY: install rivals quickstart recipes bindings test lint types unit format clean
 
 install: $(VENV)/.installed
 
@@ -45,6 +45,14 @@ quickstart: install $(VENV)/.libpython
 recipes: $(VENV)/.complete
 	@$(BIN)/python recipes/install.py
 
+# The real Python bindings of both majors of TensorRT, 1.3 MB each: tests hold our calls against them.
+bindings: .bindings/.installed
+
+.bindings/.installed: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .bindings/10 tensorrt-cu13-bindings==10.16.1.11
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .bindings/11 tensorrt-cu13-bindings==11.4.0.106
+	@touch $@
+
 test: lint types unit
 
 lint: $(VENV)/.complete
@@ -54,7 +62,7 @@ lint: $(VENV)/.complete
 types: $(VENV)/.complete
 	$(BIN)/mypy
 
-unit: recipes $(VENV)/.libpython
+unit: recipes bindings $(VENV)/.libpython
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 format: $(VENV)/.complete

@@ -134,7 +134,10 @@ def nodes(steps: dict[str, Any]) -> str:
     """Returns how many nodes there were after each step."""
     simplify, fuse = (steps[name]["notes"][name] for name in ("simplify", "fuse"))
     first = simplify.get("nodes", ["?"])[0]
-    counts = [first, *(each["nodes"][1] if each["applied"] or not each["left_out"] else "rolled back" for each in (simplify, fuse))]
+    counts = [
+        first,
+        *(each["nodes"][1] if each["applied"] or not each["left_out"] else "rolled back" for each in (simplify, fuse)),
+    ]
     return " → ".join(map(str, counts))
 
 

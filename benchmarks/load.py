@@ -52,7 +52,8 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Returns what its processes have used so far."""
-        return float(sum(sum(process.cpu_times()[:2]) for process in self.processes))  # user and system
+        times = [process.cpu_times() for process in self.processes]
+        return float(sum(each.user + each.system for each in times))
 
     def counts(self, model: str) -> tuple[int, int]:
         """Returns how many samples it has run, and in how many executions."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from optkit.graph.cost import ModelCost
     from optkit.graph.inspect import End, Inspection
+    from optkit.workflow.inspecting import Readiness
 
 _ROWS = 20
 
@@ -35,6 +36,15 @@ def print_inspection(found: Inspection) -> None:
     click.echo(f"opsets: {_listed(found.opsets)}")
     click.echo(f"nodes: {found.nodes} ({_listed(found.domains)}){_parts(found)}")
     click.echo(f"quantized: {'yes' if found.quantized else 'no'}")
+
+
+def print_readiness(found: Readiness) -> None:
+    """Prints what keeps a graph from becoming an engine."""
+    rows = ([each.operator, each.node, each.source, each.reason] for each in found.refusals)
+    _section(f"refused by {found.target}", rows)
+    click.echo(f"asked: {found.judge}")
+    if not found.refusals:
+        click.echo(f"ready: every node can become part of an engine of {found.target}")
 
 
 def _section(title: str, rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> None:

@@ -17,6 +17,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from optkit.core.addresses import restart_with_fixed_addresses
 from optkit.core.errors import ACROSS_PROCESSES, OptkitError
 from optkit.core.lifetime import die_with_parent
 from optkit.core.passes import Work
@@ -31,7 +32,10 @@ def main() -> None:
     # The parent decides what an interrupt means; the terminal sends it to the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     folder, progress = Path(sys.argv[1]), int(sys.argv[2])
-    result = _run(json.loads((folder / "job.json").read_text()), progress)
+    job = json.loads((folder / "job.json").read_text())
+    if job["fixed_addresses"]:
+        restart_with_fixed_addresses("optkit.core.child", sys.argv[1:])
+    result = _run(job, progress)
     draft = folder / "result.json.part"
     draft.write_text(json.dumps(result))
     draft.replace(folder / "result.json")  # on a full disk there is no result, rather than half of one
@@ -39,7 +43,7 @@ def main() -> None:
 
 def _run(job: dict[str, Any], progress: int) -> dict[str, Any]:
     start = time.perf_counter()
-    work = Work(Path(job["out"]), Path(job["scratch"]), on_progress=_reporter(progress))
+    work = Work(Path(job["out"]), Path(job["scratch"]), on_progress=_reporter(progress), tools=Path(job["tools"]))
     try:
         _load(job["pass"], job["config"]).run({role: Path(path) for role, path in job["inputs"].items()}, work)
     except OptkitError as error:

@@ -57,9 +57,10 @@ def key_parts(step: Step, inputs: Mapping[str, str], environment: Environment) -
     }
     parts |= {f"option {name}": value for name, value in do.config().items()}
     parts |= {f"input {role}": digest for role, digest in inputs.items()}
-    parts |= {f"package {name}": installed_version(name) for name in do.needs}
-    if do.is_device_bound():
-        parts["device"] = environment.host.fingerprint
+    parts |= {f"package {name}": installed_version(name) for name in do.distributions()}
+    device = do.device(environment.host)
+    if device:
+        parts["device"] = device
     return parts
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optkit.core.overrides import STEP_KEYS, step_name
@@ -21,6 +22,8 @@ IMPORT = "import"
 DATA = "data."
 ORIGINAL = "original"
 """The role of a pass that also reads the model as the recipe gives it, whatever steps came before."""
+FILES = "files"
+"""The role of a pass that reads files of the recipe's folder."""
 
 
 @dataclass(slots=True)
@@ -34,6 +37,7 @@ class Linker:
     data: frozenset[str]
     metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     broken_metrics: frozenset[str] = frozenset()
+    folder: Path = Path()
     alone: bool = True
     """Whether `target` is the recipe's only one, so that a step may have its own."""
     steps: dict[str, Step] = field(default_factory=dict)
@@ -110,6 +114,10 @@ class Linker:
         self._check_budgets(do, path)
         do = do.with_metrics(self.metrics).resolve(target, self.host)
         inputs = {role: self._reference(role, do, source, path) for role in sorted(do.active_roles())}
+        if FILES in inputs:
+            inputs[FILES] = f"{FILES}.{name}"
+            self._kinds[inputs[FILES]] = FILES
+            self._check_files(do, path)
         self._check_kinds(name, do, inputs, path)
         self.steps[name] = Step(name, do, {role: reference for role, reference in inputs.items() if reference})
         self.targets[name] = target
@@ -118,11 +126,21 @@ class Linker:
     def _reference(self, role: str, do: Pass, source: str, path: KeyPath) -> str:
         if role in {MODEL, ORIGINAL}:
             return source if role == MODEL else MODEL
+        if role == FILES:
+            return ""
         if role in self.data:
             return DATA + role
         if role not in do.optional_roles:
             self.document.problem(path, f"needs data.{role}", f"add {role} under data", key=True)
         return ""
+
+    def _check_files(self, do: Pass, path: KeyPath) -> None:
+        for name in do.files():
+            file = (self.folder / name).resolve()
+            if not file.is_relative_to(self.folder.resolve()):
+                self.document.problem(path, f"{name} is outside the recipe's folder", "copy it there", key=True)
+            elif not file.is_file():
+                self.document.problem(path, f"no such file: {self.folder / name}", key=True)
 
     def _check_budgets(self, do: Pass, path: KeyPath) -> None:
         for name in do.budgets():

@@ -101,6 +101,7 @@ class _Parser:
             self.document, self.tables, self.host, target, frozenset(self._section("data")),
             metrics={use.name: {"kind": use.kind, **asdict(use.metric)} for use in metrics},
             broken_metrics=frozenset(self._section("metrics")) - {use.name for use in metrics},
+            folder=self.folder,
             alone=not several,
         )  # fmt: skip
         linker.link(self.document.data.get("steps"), _source_kind(self.document.data.get("model")))

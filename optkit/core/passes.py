@@ -43,12 +43,15 @@ class Work:
         out: Folder whose bytes become the artifact; holds only what the next step or the user consumes.
         scratch: Folder that survives a kill and goes when the step succeeds: checkpoints, search progress.
         notes: Goes to the record beside the action: JSON values for the report, never part of the artifact.
+        tools: Folder that outlives steps: what a tool measured and can use again, such as timing caches. None
+            outside a store.
     """
 
     out: Path
     scratch: Path
     notes: dict[str, Any] = field(default_factory=dict)
     on_progress: Callable[[float, str], None] = lambda _fraction, _text: None
+    tools: Path | None = None
 
     def progress(self, fraction: float, text: str = "") -> None:
         """Reports that `fraction` (0 to 1) of the step is done."""
@@ -74,6 +77,8 @@ class Pass(ABC):
     """Distributions whose versions enter the key."""
     device_bound: ClassVar[bool] = False
     """Whether the artifact is valid on this machine class only."""
+    fixed_addresses: ClassVar[bool] = False
+    """Whether the bytes would otherwise depend on where memory lies."""
 
     def resolve(self, target: str, host: Host) -> Self:
         """Returns the pass with every default that depends on the target or the machine filled in."""
@@ -84,9 +89,21 @@ class Pass(ABC):
         """Returns the roles that this configuration uses."""
         return frozenset(self.roles)
 
+    def files(self) -> tuple[str, ...]:
+        """Returns the files in the recipe's folder that this configuration names; they fill the role `files`."""
+        return ()
+
     def is_device_bound(self) -> bool:
         """Returns whether this configuration's artifact is valid on this machine class only."""
         return self.device_bound
+
+    def device(self, host: Host) -> str:
+        """Returns what of the machine this configuration's artifact is bound to; nothing if it is valid anywhere."""
+        return host.fingerprint if self.is_device_bound() else ""
+
+    def distributions(self) -> tuple[str, ...]:
+        """Returns the distributions whose versions enter this configuration's key."""
+        return self.needs
 
     def budgets(self) -> Mapping[str, float]:
         """Returns metric → the largest drop that this configuration allows; candidates are judged by it, too.

@@ -25,7 +25,9 @@ _LOG_TAIL = 15
 _FULL = 1 << 16  # bytes free on a disk that is as good as full
 
 
-def run_pass(do: Pass, inputs: Mapping[str, Path], folder: Path, scratch: Path) -> Iterator[tuple[float, str]]:
+def run_pass(
+    do: Pass, inputs: Mapping[str, Path], folder: Path, scratch: Path, tools: Path
+) -> Iterator[tuple[float, str]]:
     """Runs `do` in a child process, yielding its progress; `result_of` then reads what it left.
 
     Args:
@@ -33,6 +35,7 @@ def run_pass(do: Pass, inputs: Mapping[str, Path], folder: Path, scratch: Path) 
         inputs: Role → artifact folder.
         folder: A fresh folder; afterwards it holds `out/`, `log.txt` and `result.json`.
         scratch: Kept across kills.
+        tools: Kept for good.
 
     Yields:
         Fraction done and what is being done.
@@ -47,6 +50,8 @@ def run_pass(do: Pass, inputs: Mapping[str, Path], folder: Path, scratch: Path) 
         "inputs": {role: str(path) for role, path in inputs.items()},
         "out": str(folder / "out"),
         "scratch": str(scratch),
+        "tools": str(tools),
+        "fixed_addresses": do.fixed_addresses,
     }
     (folder / "job.json").write_text(json.dumps(job))
     process, progress = _start(folder)

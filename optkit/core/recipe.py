@@ -172,6 +172,10 @@ class Recipe:
         continued = {step.inputs.get("model") for step in self.steps}
         return tuple(step.name for step in self.steps if step.name not in continued)
 
+    def step(self, name: str) -> Step:
+        """Returns the step called `name`, which exists."""
+        return next(step for step in self.steps if step.name == name)
+
     def leaves_of(self, step: str) -> tuple[str, ...]:
         """Returns the candidates that a step leads to."""
         return tuple(leaf for leaf in self.leaves if any(each.name == step for each in self.keeping([leaf]).steps))

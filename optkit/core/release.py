@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from optkit.core.gates import Estimate  # noqa: TC001  # pydantic reads the annotations
-from optkit.core.results import Interval  # noqa: TC001  # likewise
+from optkit.core.results import Interval  # noqa: TC001  # pydantic reads the annotations
 
 FORMAT: Literal["optkit-baseline"] = "optkit-baseline"
 VERSION: Literal[1] = 1
@@ -34,13 +33,13 @@ class MachineClass:
 
 @dataclass(frozen=True, slots=True)
 class ReleasedMetric:
-    """A metric of a released candidate; see `MetricResult`."""
+    """A metric of a released candidate; as in `MetricResult`, the bounds of `drop` are one-sided."""
 
     kind: str
     data: str
     samples: int
     value: Interval
-    drop: Estimate
+    drop: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class ReleasedTiming:
     sizes: dict[str, int]
     p50_ms: float
     middle_half_ms: tuple[float, float]
-    speedup: Estimate
+    speedup: Interval
     peak_rss_bytes: int
 
 

@@ -36,6 +36,10 @@ class SliceResult:
         slicing: What the data is sliced by: `label`, or a name among the dataset's slices.
         slice: Which class or value.
         samples: How many of them; where there is none, there are no numbers.
+        baseline: The original's value on them; None for metrics that are relative to it.
+        candidate: The candidate's value on them.
+        drop: How much worse the candidate is on them, with one-sided 95 % bounds.
+        value: The candidate's value with one-sided 95 % bounds.
     """
 
     slicing: str

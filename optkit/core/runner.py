@@ -118,8 +118,9 @@ class Execution:
         key = key_of(parts)
         inputs = {role: self.path(reference) for role, reference in step.inputs.items()}
         with self.store.workspace() as folder:
+            scratch = self.store.scratch(key)
             try:
-                for fraction, text in process.run_pass(step.do, inputs, folder, self.store.scratch(key)):
+                for fraction, text in process.run_pass(step.do, inputs, folder, scratch, self.store.tools):
                     yield StepProgress(step.name, fraction, text)
                 record = process.result_of(folder)
             except OptkitError as error:

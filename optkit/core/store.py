@@ -3,6 +3,7 @@
     objects/ab/abcd…/     a read-only file tree
     actions/ab/abcd….json  a key → the artifact that it gave, its record and what the key was made of
     scratch/<key>/        progress of a step that did not finish
+    tools/                what builders measured, for their next build
     tmp/<name>/           builds under way, swept when their process is gone
     locks/                one file per key under way
     files.sqlite          digests of the user's files by path, size and time
@@ -67,7 +68,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()  # passes run in a folder of their own
         try:
-            for name in ("objects", "actions", "scratch", "tmp", "locks"):
+            for name in ("objects", "actions", "scratch", "tools", "tmp", "locks"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"the store {root} cannot be written: {error.strerror}", hint="give --store DIR") from None
@@ -177,6 +178,11 @@ class Store:
     def workspace(self) -> locks.Workspace:
         """Returns a context with a fresh folder on the store's disk, removed at its end."""
         return locks.Workspace(self.root / "tmp")
+
+    @property
+    def tools(self) -> Path:
+        """The folder where tools keep what they measured, for good."""
+        return self.root / "tools"
 
     def scratch(self, key: str) -> Path:
         """Returns the folder where a step keeps progress across kills."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from optkit.passes.build_engine import BuildEngine
 from optkit.passes.cast import Cast
 from optkit.passes.export import Export
 from optkit.passes.fuse import Fuse
@@ -29,4 +30,5 @@ PASSES: Mapping[str, type[Pass]] = {
     "quantize-weights": QuantizeWeights,
     "cast": Cast,
     "tune": Tune,
+    "build-engine": BuildEngine,
 }

@@ -19,7 +19,7 @@ class Predict(Pass):
 
     version: ClassVar[int] = 1
     roles: ClassVar[Mapping[str, frozenset[str]]] = {
-        "model": frozenset({"torch", "program", "onnx"}),
+        "model": frozenset({"torch", "program", "onnx", "engine"}),
         "data": frozenset({"dataset"}),
     }
     produces: ClassVar[str] = "predictions"
@@ -28,7 +28,7 @@ class Predict(Pass):
     device_bound: ClassVar[bool] = True
 
     runtime: str
-    """Runtime that runs the model: torch, onnxruntime or openvino."""
+    """Runtime that runs the model: torch, onnxruntime, openvino, tensorrt or tensorrt-rtx."""
     outputs: tuple[str, ...] = ()
     """Outputs to keep; none means all of them."""
     threads: int = 1

@@ -21,6 +21,9 @@ from optkit.runtimes import (
     torch_profile,
 )
 from optkit.runtimes.session import Runtime, Session
+from optkit.runtimes.tensorrt.device import why_not
+from optkit.runtimes.tensorrt.library import LIBRARIES
+from optkit.runtimes.tensorrt.session import open_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,47 +31,59 @@ if TYPE_CHECKING:
 __all__ = ["RUNTIMES", "Runtime", "Session", "check_installed", "runtime_named"]
 
 RUNTIMES: Mapping[str, Runtime] = {
-    "torch": Runtime(
-        "torch",
-        frozenset({"torch", "program"}),
-        ("torch", "safetensors"),
-        torch_eager.open_session,
-        open_profiled=torch_profile.open_profiled,
-    ),
-    "onnxruntime": Runtime(
-        "onnxruntime",
-        frozenset({"onnx"}),
-        ("onnxruntime",),
-        onnxruntime_cpu.open_session,
-        open_profiled=onnxruntime_profile.open_profiled,
-    ),
-    "openvino": Runtime(
-        "openvino",
-        frozenset({"onnx"}),
-        ("openvino",),
-        openvino_cpu.open_session,
-        "openvino",
-        openvino_profile.open_profiled,
-    ),
-    "torch-compile": Runtime(
-        "torch-compile",
-        frozenset({"torch"}),
-        ("torch", "safetensors"),
-        torch_compile.open_session,
-        obstacle=torch_compile.obstacle,
-    ),
-} | {
-    name: Runtime(
-        name,
-        frozenset({"onnx"}),
-        (),  # onnxruntime-gpu or onnxruntime: `obstacle` asks the module itself
-        partial(onnxruntime_gpu.open_session, provider=provider),
-        obstacle=partial(onnxruntime_gpu.obstacle, provider),
+    runtime.name: runtime
+    for runtime in (
+        Runtime(
+            "torch",
+            frozenset({"torch", "program"}),
+            ("torch", "safetensors"),
+            torch_eager.open_session,
+            open_profiled=torch_profile.open_profiled,
+        ),
+        Runtime(
+            "torch-compile",
+            frozenset({"torch"}),
+            ("torch", "safetensors"),
+            torch_compile.open_session,
+            obstacle=torch_compile.obstacle,
+        ),
+        Runtime(
+            "onnxruntime",
+            frozenset({"onnx"}),
+            ("onnxruntime",),
+            onnxruntime_cpu.open_session,
+            open_profiled=onnxruntime_profile.open_profiled,
+        ),
+        *(
+            Runtime(
+                name,
+                frozenset({"onnx"}),
+                (),  # onnxruntime-gpu or onnxruntime: `obstacle` asks the module itself
+                partial(onnxruntime_gpu.open_session, provider=provider),
+                obstacle=partial(onnxruntime_gpu.obstacle, provider),
+            )
+            for name, provider in onnxruntime_gpu.PROVIDERS.items()
+        ),
+        Runtime(
+            "openvino",
+            frozenset({"onnx"}),
+            ("openvino",),
+            openvino_cpu.open_session,
+            "openvino",
+            openvino_profile.open_profiled,
+        ),
+        *(
+            Runtime(
+                name,
+                frozenset({"engine"}),
+                (library.distribution,),
+                partial(open_session, name),
+                library.extra,
+                obstacle=partial(why_not, library),
+            )
+            for name, library in LIBRARIES.items()
+        ),
     )
-    for name, provider in {
-        "onnxruntime-cuda": onnxruntime_gpu.CUDA,
-        "onnxruntime-tensorrt": onnxruntime_gpu.TENSORRT,
-    }.items()
 }
 
 

@@ -29,7 +29,10 @@ SEED = 0
 class RecordGolden(Pass):
     """Runs a model on a few requests and keeps them with its answers."""
 
-    roles: ClassVar[Mapping[str, frozenset[str]]] = {"model": frozenset({"onnx"}), "data": frozenset({"dataset"})}
+    roles: ClassVar[Mapping[str, frozenset[str]]] = {
+        "model": frozenset({"onnx", "engine"}),
+        "data": frozenset({"dataset"}),
+    }
     optional_roles: ClassVar[frozenset[str]] = frozenset({"data"})
     produces: ClassVar[str] = "golden"
     needs: ClassVar[tuple[str, ...]] = ("numpy", "onnxruntime")

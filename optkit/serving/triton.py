@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from optkit.core.errors import UsageError
 from optkit.core.interface import BATCH, shape_at
+from optkit.serving import triton_engine
 from optkit.serving.emitter import Client, Deployable, Emitter
 from optkit.serving.triton_session import SERVED, set_session_options
 
@@ -49,6 +50,7 @@ class Triton(Emitter):
     """Writes entries of a Triton model repository."""
 
     session_options: ClassVar[frozenset[str]] = SERVED
+    runtimes: ClassVar[frozenset[str]] = frozenset({"onnxruntime"}) | triton_engine.ENGINES
 
     max_queue_delay_microseconds: int = 100
     """How long a request may wait for others to share its batch."""
@@ -56,6 +58,10 @@ class Triton(Emitter):
     """Batch sizes to send off without waiting; none: as many requests as wait, up to the largest batch."""
     instance_count: int = 1
     """Copies of the model that run at once."""
+    cuda_graphs: bool = False
+    """Whether an engine's launches at the tuned sizes are captured in a CUDA graph."""
+    tensorrt: bool = False
+    """Whether ONNX Runtime gives an ONNX graph to TensorRT on the server's GPU."""
 
     def __post_init__(self) -> None:
         if self.max_queue_delay_microseconds < 0:
@@ -64,16 +70,17 @@ class Triton(Emitter):
             raise ValueError("instance_count must be at least 1")
 
     def emit(self, deployable: Deployable, dest: Path) -> Path:
-        """Writes `dest/<name>`: config.pbtxt, `1/model.onnx`, labels and warm-up data."""
+        """Writes `dest/<name>`: config.pbtxt, `1/model.onnx` or `1/model.plan`, labels and warm-up data."""
         config = self._config(deployable)
         entry = dest / deployable.name
         try:
             (entry / "1").mkdir(parents=True)
         except FileExistsError:
             raise UsageError(f"{entry} exists already", hint="Choose another folder or model name.") from None
-        for name in MODEL_FILES:
-            if (deployable.model / name).exists():
-                shutil.copyfile(deployable.model / name, entry / "1" / name)
+        if deployable.platform in triton_engine.ENGINES:
+            shutil.copyfile(triton_engine.plan_of(deployable.model), entry / "1" / triton_engine.MODEL_FILE)
+        else:
+            _copy_graph(deployable.model, entry / "1")
         _write_labels(entry, deployable)
         _write_warmup(entry, deployable.interface)
         (entry / "config.pbtxt").write_text(_to_text(config))
@@ -88,7 +95,9 @@ class Triton(Emitter):
     def _config(self, deployable: Deployable) -> Any:  # noqa: ANN401 - a protobuf message has no static type
         _check_name(deployable.name)
         interface = deployable.interface
-        config = _new_config(name=deployable.name, backend=deployable.platform)
+        is_engine = deployable.platform in triton_engine.ENGINES
+        runs = {"platform": triton_engine.PLATFORM} if is_engine else {"backend": deployable.platform}
+        config = _new_config(name=deployable.name, **runs)
         config.max_batch_size = max_batch_size(interface)
         batched = config.max_batch_size > 0
         for tensor in interface.inputs:
@@ -102,8 +111,17 @@ class Triton(Emitter):
             self._batch(config)
         set_session_options(config, deployable.model)
         config.instance_group.add(count=self.instance_count, kind="KIND_AUTO")
+        self._use_gpu(config, deployable)
         _warm_up(config, interface)
         return config
+
+    def _use_gpu(self, config: Any, deployable: Deployable) -> None:  # noqa: ANN401 - a protobuf message has no static type
+        if deployable.platform in triton_engine.ENGINES:
+            triton_engine.select_profiles(config, deployable.model)
+            if self.cuda_graphs:
+                triton_engine.capture_graphs(config, deployable.interface)
+        elif self.tensorrt:
+            triton_engine.accelerate(config, deployable.model / MODEL_FILES[0])
 
     def _batch(self, config: Any) -> None:  # noqa: ANN401 - a protobuf message has no static type
         for size in self.preferred_batch_sizes:
@@ -114,6 +132,12 @@ class Triton(Emitter):
                 )
         config.dynamic_batching.preferred_batch_size.extend(self.preferred_batch_sizes)
         config.dynamic_batching.max_queue_delay_microseconds = self.max_queue_delay_microseconds
+
+
+def _copy_graph(folder: Path, version: Path) -> None:
+    for name in MODEL_FILES:
+        if (folder / name).exists():
+            shutil.copyfile(folder / name, version / name)
 
 
 def max_batch_size(interface: Interface) -> int:

@@ -9,11 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import UsageError, VerifyFailed
+from optkit.serving.triton_engine import MODEL_FILE, PLATFORM
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PATTERNS = ("config.pbtxt", "labels-*.txt", "warmup/*", "[0-9]*/model.onnx", "[0-9]*/model.onnx.data")
+PATTERNS = (
+    "config.pbtxt",
+    "labels-*.txt",
+    "warmup/*",
+    "[0-9]*/model.onnx",
+    "[0-9]*/model.onnx.data",
+    "[0-9]*/model.plan",
+)
 """What an entry may hold."""
 
 
@@ -30,6 +38,11 @@ def check_entries(repository: Path) -> None:
     for entry in entries:
         _check_files(entry)
         _check_config(entry / "config.pbtxt")
+
+
+def engines(repository: Path) -> set[str]:
+    """Returns the names of the entries that hold an engine, which only Triton's tensorrt backend can run."""
+    return {path.parents[1].name for path in repository.glob(f"*/[0-9]*/{MODEL_FILE}")}
 
 
 def _check_files(entry: Path) -> None:
@@ -52,5 +65,8 @@ def _check_config(path: Path) -> None:
         text_format.Parse(path.read_text(), config)
     except (OSError, ValueError, text_format.ParseError) as error:
         raise VerifyFailed(f"{path}: {error}") from error
-    if config.backend != "onnxruntime" or config.runtime or "EXECUTION_ENV_PATH" in config.parameters:
-        raise UsageError(f"{path} asks for another backend than onnxruntime", hint="A backend can run any code.")
+    ours = (config.platform, config.backend) in {("", "onnxruntime"), (PLATFORM, "")}
+    if not ours or config.runtime or "EXECUTION_ENV_PATH" in config.parameters:
+        raise UsageError(
+            f"{path} asks for another backend than onnxruntime or tensorrt", hint="A backend can run any code."
+        )

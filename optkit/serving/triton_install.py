@@ -16,6 +16,7 @@ from optkit.core.errors import MissingDependency
 
 DISTRIBUTION = "nvidia-pytriton"
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+NO_TENSORRT = "an engine is verified by a tritonserver with its tensorrt backend, on a GPU, and none is here"
 STUB = "triton_python_backend_stub"
 
 
@@ -34,6 +35,17 @@ class Installation:
     backends: Path
     environment: dict[str, str]
     backend: str
+
+    @property
+    def lacks_tensorrt(self) -> bool:
+        """Whether it cannot run engines."""
+        return not (self.backends / "tensorrt").is_dir()
+
+
+def tensorrt_server() -> bool:
+    """Returns whether the server on PATH, if there is one, can run engines."""
+    found = _full()
+    return found is not None and not found.lacks_tensorrt
 
 
 def find(work: Path) -> Installation:

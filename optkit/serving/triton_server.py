@@ -19,13 +19,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from optkit.core import lifetime
-from optkit.core.errors import VerifyFailed
+from optkit.core.errors import MissingDependency, VerifyFailed
 from optkit.serving.triton_client import TritonClient
-from optkit.serving.triton_entries import check_entries
-from optkit.serving.triton_install import Installation, find
+from optkit.serving.triton_entries import check_entries, engines
+from optkit.serving.triton_install import NO_TENSORRT, Installation, find
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 READY_TIMEOUT = 180.0
 """Seconds that loading and warming up the models may take."""
@@ -65,7 +65,11 @@ def serve(repository: Path, log: Path) -> Iterator[TritonClient]:
     check_entries(repository)
     with TemporaryDirectory(prefix="optkit-triton-") as work:
         installation = find(Path(work))
-        server = _start(installation, repository.resolve(), log, Path(work))
+        left_out = engines(repository) if installation.lacks_tensorrt else set()
+        names = sorted(path.name for path in repository.iterdir() if path.is_dir() and path.name not in left_out)
+        if not names:
+            raise MissingDependency(NO_TENSORRT, hint="verify it where such a server runs")
+        server = _start(installation, repository.resolve(), names, log, Path(work))
         try:
             with TritonClient(server.http_port, server.grpc_port, installation.backend) as client:
                 yield client
@@ -73,9 +77,9 @@ def serve(repository: Path, log: Path) -> Iterator[TritonClient]:
             _stop(server)
 
 
-def _start(installation: Installation, repository: Path, log: Path, work: Path) -> _Server:
+def _start(installation: Installation, repository: Path, names: Sequence[str], log: Path, work: Path) -> _Server:
     for _ in range(ATTEMPTS):
-        server = _launch(installation, repository, log, work)
+        server = _launch(installation, repository, names, log, work)
         try:
             _wait_until_ready(server)
         except VerifyFailed:
@@ -87,7 +91,7 @@ def _start(installation: Installation, repository: Path, log: Path, work: Path) 
     raise VerifyFailed("no free port for tritonserver", hint=f"See {log}.")
 
 
-def _launch(installation: Installation, repository: Path, log: Path, work: Path) -> _Server:
+def _launch(installation: Installation, repository: Path, names: Sequence[str], log: Path, work: Path) -> _Server:
     name = f"optkit_{uuid.uuid4().hex}"
     http_port, grpc_port = _free_ports()
     command = [
@@ -95,6 +99,8 @@ def _launch(installation: Installation, repository: Path, log: Path, work: Path)
         str(installation.binary),
         *("--id", name),
         *("--model-repository", str(repository)),
+        *("--model-control-mode", "explicit"),
+        *(word for name in names for word in ("--load-model", name)),
         *("--backend-directory", str(installation.backends)),
         *("--http-address", "127.0.0.1", "--http-port", str(http_port)),
         *("--grpc-address", "127.0.0.1", "--grpc-port", str(grpc_port)),

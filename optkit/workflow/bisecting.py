@@ -12,6 +12,7 @@ from optkit.core.events import Bisected
 from optkit.core.linking import MODEL
 from optkit.workflow.comparing import layer_comparison
 from optkit.workflow.feeds import SEED, first_samples
+from optkit.workflow.tables import TARGETS
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -74,7 +75,8 @@ def bisect(
         yield from execution.materialise(reference)
     feeds = list(_feeds(recipe, execution, steps[0]))
     expected = _run(baseline.runtime, execution.path(baseline.reference), feeds)
-    errors = [_worst(step, expected, _run(candidate.runtime, execution.path(step), feeds)) for step in steps]
+    runtime = TARGETS[recipe.targets[candidate.name]].runtime
+    errors = [_worst(step, expected, _run(runtime, execution.path(step), feeds)) for step in steps]
     blamed = _blamed(errors, certain=bool(refused))
     tensor = None
     if blamed is not None and blamed > 0:

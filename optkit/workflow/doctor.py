@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Literal
 
 from optkit.core.errors import OptkitError
 from optkit.core.keys import installed_version
+from optkit.runtimes.cuda import find_gpu
+from optkit.runtimes.tensorrt.device import why_not
+from optkit.runtimes.tensorrt.library import LIBRARIES
 from optkit.workflow.host import cpu_name, this_host
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ _OPTIONAL = {
     "pillow": "optkit[images]: datasets of pictures",
     "pyarrow": "optkit[tables]: parquet datasets",
     "neural-compressor": "optkit[inc]: the quantize-inc pass",
+    "tensorrt-rtx": "optkit[rtx]: engines for the target tensorrt-rtx",
     "tritonclient": "optkit[triton]: Triton entries and verify",
 }
 _INT8_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8")
@@ -78,6 +82,9 @@ def _packages() -> Iterator[Finding]:
 def _devices() -> Iterator[Finding]:
     driver = ctypes.util.find_library("cuda")
     yield Finding("nvidia driver", "ok" if driver else "note", driver or "absent: GPU targets stay unmeasured")
+    for library in LIBRARIES.values():
+        missing = why_not(library)
+        yield Finding(f"run {library.name}", "note" if missing else "ok", missing or f"run on {find_gpu()}")
 
 
 def _triton() -> Finding:

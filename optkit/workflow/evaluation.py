@@ -10,7 +10,9 @@ from optkit.core.errors import MissingDependency, StepFailed, UsageError
 from optkit.core.gates import Gate
 from optkit.core.linking import DATA, MODEL
 from optkit.core.recipe import Step
+from optkit.workflow.engines import builds_engine, unavailable
 from optkit.workflow.scoring import check_part, metric_result
+from optkit.workflow.tables import TARGETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,11 +32,13 @@ class Subject:
         name: `baseline`, or the candidate's step.
         reference: The source or step whose artifact it is.
         runtime: What runs it.
+        untimed: Why its latency cannot be measured here; nothing if it can.
     """
 
     name: str
     reference: str
     runtime: str
+    untimed: str = ""
 
 
 def baseline_of(recipe: Recipe) -> Subject:
@@ -42,6 +46,21 @@ def baseline_of(recipe: Recipe) -> Subject:
     if recipe.model.onnx is not None:
         return Subject("baseline", recipe.reference, "onnxruntime")
     return Subject("baseline", MODEL, "torch")
+
+
+def candidate_of(recipe: Recipe, leaf: str) -> Subject:
+    """Returns what is measured for a leaf: itself or, if its engine cannot run here, the graph that it is built from.
+
+    Precision lies in the graph, so that its accuracy is the engine's; its latency is not.
+    """
+    target = TARGETS[recipe.targets[leaf]]
+    step = recipe.step(leaf)
+    if not builds_engine(step.do):
+        return Subject(leaf, leaf, target.runtime, "" if target.timed else target.why_not)
+    missing = unavailable(step.do)
+    if missing:
+        return Subject(leaf, step.inputs[MODEL], target.runtime, missing)
+    return Subject(leaf, leaf, target.name)
 
 
 def prediction_step(recipe: Recipe, subject: Subject, part: str) -> Step:

@@ -14,6 +14,8 @@ from optkit.core.recipe import ModelSpec, Step
 from optkit.core.runner import Execution
 from optkit.core.sources import Source
 from optkit.core.store import Store
+from optkit.runtimes.tensorrt.plan import PLAN_FILE
+from optkit.workflow.engines import runtime_of
 from optkit.workflow.host import this_host
 from optkit.workflow.sources import model_source
 from optkit.workflow.tables import load_tables
@@ -31,7 +33,7 @@ class OpenedModel:
 
     Attributes:
         name: What the user called it.
-        kind: torch, program or onnx.
+        kind: torch, program, onnx or engine.
         reference: The source or step that it is in the execution.
         folder: The artifact.
         runtime: What runs it.
@@ -68,7 +70,7 @@ def open_model(path: Path, execution: Execution, name: str = MODEL) -> Generator
         yield from execution.execute(step)
         reference, kind = step.name, "onnx"
     yield from execution.materialise(reference)
-    runtime = "onnxruntime" if kind == "onnx" else "torch"
+    runtime = runtime_of(execution.path(reference), "onnxruntime" if kind == "onnx" else "torch")
     return OpenedModel(str(path) if name == MODEL else name, kind, reference, execution.path(reference), runtime)
 
 
@@ -87,7 +89,7 @@ def _source(path: Path) -> Source:
 
 
 def _artifact(folder: Path) -> Source:
-    kinds = {"model.onnx": "onnx", "model.pt2": "program"}
+    kinds = {PLAN_FILE: "engine", "model.onnx": "onnx", "model.pt2": "program"}
     if not (folder / MODEL_JSON).exists():
         raise UsageError(f"{folder}: holds no {MODEL_JSON}", hint="give an .onnx file, a recipe or an artifact folder")
     kind = next((kind for name, kind in kinds.items() if (folder / name).exists()), "torch")

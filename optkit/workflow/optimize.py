@@ -20,11 +20,11 @@ from optkit.core.results import BaselineResult, CandidateResult, RunReport, Step
 from optkit.core.runner import Execution
 from optkit.core.store import Store
 from optkit.runtimes import check_installed
-from optkit.workflow import evaluation, output, packaging, releasing, reporting, timing
+from optkit.workflow import engines, evaluation, output, packaging, releasing, reporting, timing
 from optkit.workflow.alternatives import skip
 from optkit.workflow.choices import CALIBRATION, SEARCH, apart, choices
 from optkit.workflow.choosing import choose
-from optkit.workflow.evaluation import Subject, baseline_of
+from optkit.workflow.evaluation import Subject, baseline_of, candidate_of
 from optkit.workflow.host import this_host
 from optkit.workflow.judging import verdicts
 from optkit.workflow.model_facts import model_facts
@@ -165,11 +165,12 @@ class _Run:
             if step in self.recipe.steps:  # its branch was not skipped since
                 yield from self._attempt(self.recipe.leaves_of(step.name), self.execution.execute(step))
         yield from self._remark_choices()
-        for name in {self.recipe.reference, *self.recipe.leaves}:
-            yield from self.execution.materialise(name)
         baseline = baseline_of(self.recipe)
+        candidates = [candidate_of(self.recipe, name) for name in self.recipe.leaves]
+        measured = {subject.reference for subject in candidates}
+        for name in {self.recipe.reference, *self.recipe.leaves, *measured}:
+            yield from self.execution.materialise(name)
         yield from evaluation.predict(self.recipe, baseline, self.execution)
-        candidates = [Subject(name, name, self._target_runtime(name)) for name in self.recipe.leaves]
         for subject in candidates:
             yield from self._attempt([subject.name], evaluation.predict(self.recipe, subject, self.execution))
         candidates = [subject for subject in candidates if subject.name in self.recipe.leaves]
@@ -191,6 +192,7 @@ class _Run:
             approved = [each for each in approved if each.candidate in choice.kept]
         packages = yield from packaging.package(self.recipe, approved, self.execution, self.folder)
         results = [replace(result, packages=packages.get(result.name, {})) for result in results]
+        yield from self._write_kits(results)
         return (yield from self._report(baseline, results, timings, choice))
 
     def _remark(self, line: str) -> Note:
@@ -199,6 +201,7 @@ class _Run:
 
     def _check_installed(self, leaf: str) -> Iterator[Event]:
         check_installed(self._target_runtime(leaf))
+        engines.check_buildable(self.recipe.step(leaf).do)
         yield from ()
 
     def _attempt(self, leaves: Collection[str], work: Iterator[Event]) -> Iterator[Event]:
@@ -217,6 +220,13 @@ class _Run:
         choice = choose(self.recipe.objective, results, unserved, this_host().fingerprint)
         yield self._remark(choice.why)
         return choice
+
+    def _write_kits(self, results: list[CandidateResult]) -> Iterator[Event]:
+        waiting = engines.waiting(self.recipe, results)
+        if waiting:
+            folder = self.folder / output.KITS
+            engines.write_kits({name: self.execution.path(name) for name in waiting}, folder)
+            yield Note(f"build kits, not approved: {folder}")
 
     def _remark_missing_gates(self) -> Iterator[Event]:
         if not any(self.recipe.gates_of(leaf) for leaf in self.recipe.leaves):
@@ -264,11 +274,12 @@ class _Run:
     def _candidate(
         self, baseline: Subject, candidate: Subject, metrics: list[MetricResult], timings: Timings
     ) -> Generator[Event, None, CandidateResult]:
-        size = packaging.model_bytes(self.execution.path(candidate.reference))
+        size = packaging.model_bytes(self.execution.path(candidate.name))
         ratio = size / packaging.model_bytes(self.execution.path(self.recipe.reference))
         gates_of = self.recipe.gates_of(candidate.name)
         speedup = timings.speedup(candidate.name)
         judged = verdicts(gates_of, metrics, ratio, speedup, timings.pair(candidate.name))
+        judged += engines.awaited(self.recipe.step(candidate.name).do)
         result = CandidateResult(
             name=candidate.name,
             target=self.recipe.targets[candidate.name],

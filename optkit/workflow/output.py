@@ -18,6 +18,7 @@ MARK = ".optkit-run"
 REPORT = "report.json"
 GOLDEN = "golden"
 REPRO = "repro"
+KITS = "build-kits"
 MANIFEST = "MANIFEST.json"
 PAGE = "report.html"
 _OWN_FILES = (REPORT, PAGE, "summary.md", "junit.xml")
@@ -52,7 +53,7 @@ def clear(folder: Path, emitters: Iterable[str]) -> None:
 
 def discard(folder: Path, emitters: Iterable[str]) -> None:
     """Removes everything deployable from a run's folder."""
-    for name in (GOLDEN, *emitters, *(path.name for path in folder.glob(".partial-*"))):
+    for name in (GOLDEN, KITS, *emitters, *(path.name for path in folder.glob(".partial-*"))):
         remove_tree(folder / name)
     (folder / MANIFEST).unlink(missing_ok=True)
 

@@ -11,6 +11,9 @@ from optkit.core.events import Event, Note, Packaged
 from optkit.core.linking import DATA
 from optkit.core.objective import PARETO
 from optkit.core.recipe import Step
+from optkit.runtimes.tensorrt.plan import PLAN_FILE
+from optkit.workflow.engines import builds_engine
+from optkit.workflow.evaluation import candidate_of
 from optkit.workflow.output import GOLDEN, appearing
 from optkit.workflow.tables import TARGETS
 
@@ -24,11 +27,11 @@ if TYPE_CHECKING:
     from optkit.core.sources import Source
     from optkit.serving.emitter import Deployable, Emitter
 
-_MODEL_FILES = ("model.onnx", "model.onnx.data")
+_MODEL_FILES = ("model.onnx", "model.onnx.data", PLAN_FILE)
 
 
 def model_bytes(folder: Path) -> int:
-    """Returns the size of a model artifact: the graph and its external data."""
+    """Returns the size of a model artifact: the graph and its external data, or the engine."""
     return sum((folder / name).stat().st_size for name in _MODEL_FILES if (folder / name).exists())
 
 
@@ -69,8 +72,9 @@ def package(
 
 
 def runtime_of(recipe: Recipe, candidate: str) -> str:
-    """Returns what runs a candidate."""
-    return TARGETS[recipe.targets[candidate]].runtime
+    """Returns what runs a candidate where it is deployed."""
+    target = TARGETS[recipe.targets[candidate]]
+    return target.name if builds_engine(recipe.step(candidate).do) else target.runtime
 
 
 def _is_served(recipe: Recipe, candidate: str) -> bool:
@@ -158,10 +162,11 @@ def _record_golden(
 ) -> Generator[Event, None, None]:
     from optkit.serving.record import FILE, RecordGolden
 
-    inputs = {"model": approved.candidate}
+    subject = candidate_of(recipe, approved.candidate)
+    inputs = {"model": subject.reference}
     if "evaluation" in recipe.data:
         inputs["data"] = DATA + "evaluation"
-    step = Step(f"requests for {approved.candidate}", RecordGolden(), inputs)
+    step = Step(f"requests for {approved.candidate}", RecordGolden(subject.runtime), inputs)
     yield from execution.execute(step)
     yield from execution.materialise(step.name)
     yield from execution.materialise(approved.candidate)

@@ -84,7 +84,7 @@ def _planned(step: Step, execution: Execution, known: Sequence[Action]) -> Plann
         record: dict[str, Any] = dict(nearest.record) if nearest else {}
         size = _size(execution.store, nearest) if nearest else None
         return PlannedStep(
-            step.name, _pass_name(step), state, tuple(why), step.do.needs,
+            step.name, _pass_name(step), state, tuple(why), step.do.distributions(),
             record.get("seconds"), record.get("peak_rss_bytes"), size,
         )  # fmt: skip
 

@@ -43,9 +43,7 @@ def regressions(
         sources: Source → digest, of this run.
         now: The candidate; its verdicts are not looked at.
     """
-    then = release.candidates.get(now.name)
-    same = release.original == original.digest
-    found = dict(_found(then, release, now, sources, same_original=same)) if then else {}
+    then, found = release.candidates.get(now.name), losses(release, original, sources, now)
     verdicts = []
     for name, gate in _limits(gates, then).items():
         why = f"the baseline holds no {name} of {now.name}" if then else f"the baseline holds no candidate {now.name}"
@@ -53,6 +51,16 @@ def regressions(
         (verdict,) = judge(name, gate, {RULE: estimate})
         verdicts.append(replace(verdict, reason="; ".join(filter(None, (verdict.reason, remark)))))
     return verdicts
+
+
+def losses(
+    release: Release, original: BaselineResult, sources: Mapping[str, str], now: CandidateResult
+) -> dict[str, Found]:
+    """Returns metric, latency, size or memory → what a candidate lost since the release; arguments as above."""
+    then = release.candidates.get(now.name)
+    if then is None:
+        return {}
+    return dict(_losses(then, release, now, sources, same_original=release.original == original.digest))
 
 
 def _limits(gates: Mapping[str, Gate], then: ReleasedCandidate | None) -> dict[str, Gate]:
@@ -72,7 +80,7 @@ def _limits(gates: Mapping[str, Gate], then: ReleasedCandidate | None) -> dict[s
     return limits
 
 
-def _found(
+def _losses(
     then: ReleasedCandidate, release: Release, now: CandidateResult, sources: Mapping[str, str], *, same_original: bool
 ) -> Iterator[tuple[str, Found]]:
     sizes = f"{fmt.size(now.size_bytes)}, {fmt.size(then.size_bytes)} in the baseline"
@@ -97,7 +105,7 @@ def _metric(metric: MetricResult, before: ReleasedMetric, *, same_original: bool
     remark = f"{fmt.interval(metric.candidate, metric.kind)}, {was} in the baseline"
     if not same_original:
         return _values_apart(metric, before), remark
-    lost = difference(metric.drop, before.drop)
+    lost = difference(metric.drop, _estimate(before.drop))
     # The same bytes on the same samples: whatever differs is no matter of chance.
     return (Estimate.exact(lost.value) if same_model else lost), remark
 
@@ -111,9 +119,9 @@ def _latency(then: ReleasedCandidate, now: CandidateResult) -> Found:
     if conditions[0] != conditions[1]:
         before, after = (_conditions(*each) for each in conditions)
         return f"it was timed with {before} then and with {after} now", ""
-    slower = quotient(then.timing.speedup, now.speedup)
+    slower = quotient(_estimate(then.timing.speedup), now.speedup)
     lost = Estimate(slower.value - 1, slower.lower - 1, slower.upper - 1)
-    before = fmt.speedup(then.timing.speedup).removeprefix("speed-up ")
+    before = fmt.speedup(_estimate(then.timing.speedup)).removeprefix("speed-up ")
     return lost, f"{fmt.speedup(now.speedup)}, {before} in the baseline"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +17,13 @@ from optkit.core.release import (
     ReleasedMetric,
     ReleasedTiming,
 )
+from optkit.core.results import Interval
 from optkit.workflow.output import REPORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from optkit.core.gates import Estimate
     from optkit.core.recipe import Recipe
     from optkit.core.results import CandidateResult, MetricResult, Provenance, RunReport
 
@@ -56,12 +57,17 @@ def release_of(report: RunReport) -> Release:
     Raises:
         GateFailed: There is none.
     """
-    candidates = {each.name: _candidate(each) for each in report.candidates if each.approved}
-    if not candidates:
+    approved = [each for each in report.candidates if each.approved]
+    if not approved:
         raise GateFailed(
             "the run holds no approved candidate, and what is not approved is no release",
             hint="see its summary.md",
         )
+    return numbers_of(report, approved)
+
+
+def numbers_of(report: RunReport, candidates: Iterable[CandidateResult]) -> Release:
+    """Returns the numbers of some of a run's candidates, as a baseline file would hold them."""
     about = report.provenance
     return Release(
         format=FORMAT,
@@ -73,7 +79,7 @@ def release_of(report: RunReport) -> Release:
         original=report.baseline.digest,
         original_runtime=report.baseline.runtime,
         sources=dict(sorted(about.sources.items())),
-        candidates=candidates,
+        candidates={each.name: _candidate(each) for each in candidates},
     )
 
 
@@ -163,8 +169,12 @@ def _candidate(candidate: CandidateResult) -> ReleasedCandidate:
 
 
 def _metric(metric: MetricResult) -> ReleasedMetric:
-    drop = replace(metric.drop, samples_needed=None)  # what a gate said about it, and no number of the release
-    return ReleasedMetric(metric.kind, metric.data, metric.samples, metric.candidate, drop)
+    return ReleasedMetric(metric.kind, metric.data, metric.samples, metric.candidate, _interval(metric.drop))
+
+
+def _interval(estimate: Estimate) -> Interval:
+    """Returns the number and its bounds, without what a gate made of them."""
+    return Interval(estimate.value, estimate.lower, estimate.upper)
 
 
 def _timing(candidate: CandidateResult) -> ReleasedTiming | None:
@@ -178,6 +188,6 @@ def _timing(candidate: CandidateResult) -> ReleasedTiming | None:
         sizes=timing.sizes,
         p50_ms=timing.p50_ms,
         middle_half_ms=(low, high),
-        speedup=candidate.speedup,
+        speedup=_interval(candidate.speedup),
         peak_rss_bytes=timing.peak_rss_bytes,
     )

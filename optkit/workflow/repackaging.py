@@ -11,6 +11,7 @@ from optkit.core.objective import PARETO
 from optkit.core.options import build_from_texts
 from optkit.core.store import DamagedObject, Store
 from optkit.core.validate import did_you_mean
+from optkit.workflow.engines import runtime_of
 from optkit.workflow.output import REPORT
 from optkit.workflow.packaging import emit, entry_name, unserved
 from optkit.workflow.tables import TARGETS, load_tables
@@ -52,12 +53,15 @@ def repackage(run: Path, emitter: str, target: Path, options: Sequence[str], sto
     if not approved:
         raise GateFailed(f"{run} holds no approved candidate", hint=f"see {run / 'summary.md'}")
     targets = {candidate.name: candidate.target for candidate in report.candidates}
-    runtimes = {each.candidate: TARGETS[targets[each.candidate]].runtime for each in approved}
+    runtimes = {
+        each.candidate: runtime_of(_folder(each, Store(store)), TARGETS[targets[each.candidate]].runtime)
+        for each in approved
+    }
     served = [each for each in approved if runtimes[each.candidate] in maker.runtimes]
     if not served:
         raise UsageError(unserved(emitter, maker, ", ".join(sorted(set(runtimes.values())))))
     target.parent.mkdir(parents=True, exist_ok=True)
-    deployables = [_deployable(report, each, Store(store)) for each in served]
+    deployables = [_deployable(report, each, Store(store), runtimes[each.candidate]) for each in served]
     emit(deployables, maker, target)
     return {each.name: str(target / each.name) for each in deployables}
 
@@ -71,18 +75,22 @@ def _approve(candidate: CandidateResult) -> Approved | None:
         return None
 
 
-def _deployable(report: RunReport, approved: Approved, store: Store) -> Deployable:
-    from optkit.serving.emitter import Deployable
-
+def _folder(approved: Approved, store: Store) -> Path:
     try:
-        folder = store.get(approved.artifact)
+        return store.get(approved.artifact)
     except DamagedObject:
         raise UsageError(
             f"the model of {approved.candidate} is not in the store {store.root}", hint="run `optkit optimize` again"
         ) from None
+
+
+def _deployable(report: RunReport, approved: Approved, store: Store, runtime: str) -> Deployable:
+    from optkit.serving.emitter import Deployable
+
+    folder = _folder(approved, store)
     alone = len(report.candidates) == 1 or (report.choice is not None and report.choice.objective != PARETO)
     name = entry_name(report.recipe, approved.candidate, alone=alone)
-    return Deployable(name, folder, interface.read(folder), report.class_names)
+    return Deployable(name, folder, interface.read(folder), report.class_names, runtime)
 
 
 def _configured(emitter: str, options: Sequence[str]) -> Emitter:

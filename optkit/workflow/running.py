@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from optkit.core.copying import copy_tree
 from optkit.core.errors import UsageError
 from optkit.core.events import Note
-from optkit.core.linking import DATA, IMPORT, MODEL, ORIGINAL
+from optkit.core.linking import DATA, FILES, IMPORT, MODEL, ORIGINAL
 from optkit.core.options import build_from_texts
 from optkit.core.passes import DEFAULT_TARGET
 from optkit.core.recipe import Step
@@ -57,6 +57,8 @@ def run_pass(  # noqa: PLR0913, PLR0917  # what the command takes
         takes = " or ".join(sorted(do.roles[MODEL]))
         raise UsageError(f"{pass_name} takes a model of kind {takes}, and {model} is {opened.kind}")
     missing = do.active_roles() - do.optional_roles - data.keys() - {MODEL}
+    if FILES in missing:
+        raise UsageError(f"{pass_name} reads files of a recipe with these options", hint="write a recipe")
     if ORIGINAL in missing:
         raise UsageError(f"{pass_name} also reads the model that {model} was made from", hint="write a recipe")
     if missing:

@@ -11,7 +11,7 @@ from optkit.core.artifact import canonical_json
 from optkit.core.errors import UsageError
 from optkit.core.interface import MODEL_JSON, Interface, Tensor, assumed_shape, to_json
 from optkit.core.keys import installed_version
-from optkit.core.linking import DATA, MODEL
+from optkit.core.linking import DATA, FILES, MODEL
 from optkit.core.sources import Source
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages"})
 
 
 def recipe_sources(recipe: Recipe, digest_file: Callable[[Path], str]) -> dict[str, Source]:
-    """Returns every source of a recipe: `model` and one `data.<name>` per part of its data.
+    """Returns every source of a recipe: `model`, one `data.<name>` per part of its data, `files.<step>` of some steps.
 
     Raises:
         UsageError: A file is missing or is not what its manifest says.
@@ -34,6 +34,10 @@ def recipe_sources(recipe: Recipe, digest_file: Callable[[Path], str]) -> dict[s
     for name, spec in recipe.data.items():
         path = recipe.folder / spec.dataset
         sources[DATA + name] = dataset_source(path, spec.split, spec.samples, digest_file)
+    for step in recipe.steps:
+        if FILES in step.inputs:
+            named = {name: recipe.folder / name for name in step.do.files()}
+            sources[step.inputs[FILES]] = Source(FILES, named)
     return sources
 
 

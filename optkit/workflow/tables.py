@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from optkit.core.interface import Interface
     from optkit.core.recipe import Task
 
-_NO_ENGINE = "this version builds no TensorRT engine, so the target's latency is unknown"
+_NO_ENGINE = "the recipe builds no engine, so the target's latency is unknown"
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (

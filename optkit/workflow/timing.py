@@ -9,7 +9,6 @@ from optkit.core import interface
 from optkit.core.events import Event, Note, StepProgress, StepStarted
 from optkit.core.gates import Estimate
 from optkit.core.results import Timing
-from optkit.workflow.tables import TARGETS
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -70,8 +69,7 @@ def measure(
     Raises:
         StepFailed: A model crashed or failed while it was timed.
     """
-    targets = {candidate.name: TARGETS[recipe.targets[candidate.name]] for candidate in candidates}
-    untimed = {name: target.why_not for name, target in targets.items() if not target.timed}
+    untimed = {candidate.name: candidate.untimed for candidate in candidates if candidate.untimed}
     timed = [candidate for candidate in candidates if candidate.name not in untimed]
     threads = recipe.measure.threads
     model = interface.read(execution.path((timed or candidates)[0].reference))

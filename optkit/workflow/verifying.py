@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from optkit.core.errors import UsageError, VerifyFailed
-from optkit.core.events import Event, StepStarted
+from optkit.core.errors import MissingDependency, UsageError, VerifyFailed
+from optkit.core.events import Event, Note, StepStarted
 from optkit.workflow.output import GOLDEN
 
 if TYPE_CHECKING:
@@ -28,8 +28,10 @@ def verify(folder: Path) -> Generator[Event, None, dict[str, list[Check]]]:
     Raises:
         UsageError: The folder is no run, holds no package, or its files are not those that were approved.
         VerifyFailed: A runtime did not start or answered otherwise than recorded; names what and by how much.
-        MissingDependency: A runtime is not installed.
+        MissingDependency: A runtime is not installed, or every package is an engine that no server here can run.
     """
+    from optkit.serving.triton_entries import engines
+    from optkit.serving.triton_install import NO_TENSORRT, tensorrt_server
     from optkit.serving.verify import verify as replay
 
     packages = list(_packages(folder))
@@ -39,11 +41,16 @@ def verify(folder: Path) -> Generator[Event, None, dict[str, list[Check]]]:
     with tempfile.TemporaryDirectory(prefix="optkit-verify-") as logs:
         for emitter, path in packages:
             name = PurePosixPath(path).name
+            if name in engines(folder / PurePosixPath(path).parent) and not tensorrt_server():
+                yield Note(f"{path}: skipped: {NO_TENSORRT}")
+                continue
             yield StepStarted(path)
             log = Path(logs) / f"{emitter}-{name}.log"
             checks = replay(emitter, folder / PurePosixPath(path).parent, folder / GOLDEN / f"{name}.npz", name, log)
             _demand(path, checks)
             results[path] = checks
+    if not results:
+        raise MissingDependency(f"nothing was verified: {NO_TENSORRT}", hint="verify it where such a server runs")
     return results
 
 

@@ -196,8 +196,13 @@ def test_compare_two_runs(optkit: Optkit, project: Project, onnx_run: Run) -> No
     assert found["options"] == {"quantize.ranges": ["mse", "kl"]}
     assert "import" not in found["steps"]
     assert "quantize" in found["steps"]
-    assert found["machine"] == {}
-    assert "quantize.ranges  mse → kl" in optkit("compare", onnx_run.folder, other).out
+    assert found["machine"] == found["versions"] == found["sources"] == {}
+    numbers = found["numbers"]["quantize"]
+    assert list(numbers) == ["top1", "latency", "memory", "size"]
+    assert numbers["latency"]["lost"]["lower"] <= numbers["latency"]["lost"]["value"]
+    shown = optkit("compare", onnx_run.folder, other).out
+    assert "quantize.ranges  mse → kl" in shown
+    assert "numbers of quantize\n" in shown
 
 
 def test_compare_a_run_and_a_model(optkit: Optkit, project: Project, onnx_run: Run) -> None:

@@ -42,6 +42,7 @@ def test_options(name: str, optkit: Optkit) -> None:
 def test_passes_for_programs(optkit: Optkit) -> None:
     found = optkit("passes", "--json").json
     assert list(found["passes"]) == [
+        "build-engine",
         "cast",
         "export",
         "fuse",

@@ -8,6 +8,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from optkit.core.parse import parse_recipe
+from optkit.core.passes import Host, Work
+from optkit.core.store import Store
+from optkit.passes.build_engine import BuildEngine
+from optkit.passes.cast import Cast
+from optkit.passes.quantize import Quantize
+from optkit.workflow.sources import recipe_sources
+from optkit.workflow.tables import load_tables
 from tests.cli.command import Optkit
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +33,10 @@ SHORTER = {
     "mnist-tensorrt": ("data.calibration.samples=64",),
 }  # fmt: skip
 
+ENGINES = {"efficientnet-lite0", "minilm"}
+"""Recipes for another target whose graphs become engines, too."""
+INT8 = Quantize(ranges="minmax", equalize=False, smooth=False, bias_correction=False)
+
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", SHORTER)
@@ -36,6 +48,8 @@ def test_a_recipe_holds_its_gates(name: str, tmp_path: Path) -> None:
     if name == "mnist-inc":
         pytest.importorskip("neural_compressor", reason="optkit[inc] is not installed")
     settings = [word for each in SHORTER[name] for word in ("--set", each)]
+    if name == "mnist-tensorrt":
+        pytest.importorskip("tensorrt_rtx", reason="optkit[rtx] is not installed", exc_type=ImportError)
     (tmp_path / "home").mkdir()
     Optkit(tmp_path / "home", tmp_path / "store")("optimize", path, "-o", tmp_path / "out", *settings)
     report = json.loads((tmp_path / "out" / "report.json").read_text())
@@ -47,6 +61,30 @@ def test_a_recipe_holds_its_gates(name: str, tmp_path: Path) -> None:
         {"latency"} if name == "mnist-tensorrt" else set()
     )
     assert (tmp_path / "out" / "triton" / recipe["name"] / "config.pbtxt").is_file()
+    if name in ENGINES:
+        # Not fused: the recipe's target is ONNX Runtime, whose own operators no other library has.
+        simplified = next(step["digest"] for step in report["steps"] if step["name"] == "simplify")
+        check_engines(path, Store(tmp_path / "store"), simplified, tmp_path)
+
+
+def check_engines(recipe: Path, store: Store, graph: str, work: Path) -> None:
+    """Builds engines of the recipe's graph in half precision and in int8, with the real library."""
+    pytest.importorskip("tensorrt_rtx", reason="optkit[rtx] is not installed", exc_type=ImportError)
+    settings = ("data.calibration.samples=8",)
+    parsed = parse_recipe(recipe, load_tables(), Host(frozenset(), ""), settings)
+    inputs = {
+        "model": store.object_path(graph),
+        "calibration": store.ingest(recipe_sources(parsed, store.digests.file)["data.calibration"]),
+    }
+    for name, do in {"half": Cast(), "int8": INT8}.items():
+        made, built = Work(work / name, work / f"{name}-scratch"), Work(work / f"{name}-engine", work / "none")
+        for each in (made, built):
+            each.out.mkdir()
+            each.scratch.mkdir(exist_ok=True)
+        do.resolve("tensorrt-rtx", Host(frozenset(), "")).run(inputs, made)
+        BuildEngine(target="tensorrt-rtx", capabilities=("8.9",)).run({"model": made.out}, built)
+        precision = "float16" if name == "half" else "int8"
+        assert any(f"in {precision}" in kind for kind in built.notes["engine"]["layers"])
 
 
 def test_every_recipe_has_a_run() -> None:

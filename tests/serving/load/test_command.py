@@ -36,11 +36,12 @@ def optkit(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
 def test_a_row_for_each_level_and_a_word_on_the_knee(optkit: Optkit, doubling: Doubling, run: Path) -> None:
     code, out, err = optkit("load", doubling.url, "--run", run, *QUICK)
     assert code == 0
-    first, header, *rows, knee = out.splitlines()
+    first, header, *rest = out.splitlines()
+    rows, words = rest[:2], rest[2:]  # on a busy machine there may be a word on that too
     assert first == "double on doubling 1: 6 different requests of 1 sample, json tensors"
     assert header.split()[:3] == ["concurrency", "requests", "samples"]
     assert [row.split()[0] for row in rows] == ["1", "2"]
-    assert knee.startswith(("knee at 1: ", "no knee: "))
+    assert words[0].startswith(("knee at 1: ", "no knee: "))
     assert err.splitlines()[-1] == "each of 6 requests was asked once, alone"
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _MOST = 8
 """Metrics that are drawn; the table holds all."""
-_HEADER = ("metric", "candidate", "data", "samples", "baseline", "value", "drop")
+_HEADER = ("candidate", "metric", "data", "samples", "baseline", "value", "drop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,7 @@ def _figure(report: RunReport, name: str, number: int) -> Markup | None:
             ends = [(end if math.isfinite(end) else drop.value) * unit for end in (drop.lower, drop.upper)]
             axes.plot(ends, [row, row], color=series_colour(each.series), linewidth=4, alpha=0.45)
             axes.plot(drop.value * unit, row, "o", color=series_colour(each.series), markersize=7)
-        rows(axes, [each.candidate for each in lost])
-        axes.locator_params(axis="x", nbins=5)
+        rows(canvas, axes, [each.candidate for each in lost])
         axes.set_xlabel("drop, points of a percentage" if unit > 1 else "drop")
 
     said = "; ".join(f"{each.candidate}: {show.drop(each.metric)}" for each in lost)
@@ -88,7 +87,7 @@ def _limit(candidate: CandidateResult, name: str) -> float | None:
 def _sheet(report: RunReport) -> Sheet:
     found = [
         Row((
-            metric.name, candidate.name, metric.data, str(metric.samples),
+            candidate.name, metric.name, metric.data, str(metric.samples),
             show.NONE if metric.baseline is None else show.interval(metric.baseline, metric.kind),
             show.interval(metric.candidate, metric.kind), show.drop(metric).removeprefix("drop "),
         ))
