@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optkit.core.errors import OptkitError, UsageError
+from optkit.core.errors import OptkitError
 from optkit.measure.energy import package_counters
 from optkit.measure.latency import save_feed
 from optkit.measure.latency_report import Progress
@@ -95,7 +95,8 @@ def sweep(
         feeds: Inputs, one for each batch size.
         threads: Of each instance.
         instances: At the same time.
-        budget: Seconds for everything. Each setting gets an equal share of what is left, and has six runs at least.
+        budget: Seconds for everything. Each setting gets an equal share of what is left, and has six runs at least; the
+            first is measured whatever it takes.
 
     Raises:
         OptkitError: No setting could be measured.
@@ -108,6 +109,8 @@ def sweep(
         files = {feed.batch: save_feed(feed, Path(scratch), index) for index, feed in enumerate(feeds)}
         for done, group in enumerate(groups):
             later = (len(groups) - done - 1) * len(feeds)
+            if points and time.monotonic() >= deadline:
+                break
             try:
                 for point in _points(subject, group, files, deadline, later):
                     points.append(point)
@@ -120,7 +123,7 @@ def sweep(
 def _points(
     subject: Subject, group: Sequence[Setting], files: Mapping[int, Mapping[str, str]], deadline: float, later: int
 ) -> Iterator[Point]:
-    """Yields a point for each setting of a group, whose settings differ in the batch; fewer if the time is up.
+    """Yields a point for each setting of a group, which differ in the batch; the first alone if the time is up.
 
     Args:
         subject: The model.
@@ -131,16 +134,14 @@ def _points(
     """
     threads, instances = group[0].threads, group[0].instances
     with ExitStack() as stack:
-        if time.monotonic() >= deadline:
-            return
         workers = [stack.enter_context(start_worker(replace(subject, threads=threads))) for _ in range(instances)]
         for instance, worker in enumerate(workers):
             worker.open(cpus_for(threads, instance))
         for index, setting in enumerate(group):
             together(workers, "feed", files=files[setting.batch])
             together(workers, "warm_up")
-            left = deadline - time.monotonic()
-            if left <= 0:
+            left = max(0.0, deadline - time.monotonic())
+            if index and not left:
                 return
             yield _measure(workers, setting, left / (len(group) - index + later))
 
@@ -162,8 +163,6 @@ def _report(
 ) -> SweepReport:
     for error in failures.values() if not points else ():
         raise error
-    if not points:
-        raise UsageError("no setting could be measured in time", hint="give more --seconds, or fewer settings")
     front = pareto_front([(point.percentiles["p50"], -point.throughput) for point in points])
     measured = {point.setting for point in points}
     skipped = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sysconfig
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,10 @@ def open_session(folder: Path, threads: int) -> torch_eager.TorchSession:
 
     config.compile_threads = 1  # a pool of processes would outlive the compilation and compute beside it
     session = torch_eager.open_session(folder, threads)
-    return replace(session, module=torch.compile(session.module))
+    with warnings.catch_warnings():
+        # The compiler imports parts of torch that are deprecated, and says so.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return replace(session, module=torch.compile(session.module))
 
 
 def obstacle() -> str:

@@ -93,7 +93,7 @@ def sweep(  # noqa: PLR0913, PLR0917  # what the command takes
         runtimes: At most one.
 
     Raises:
-        UsageError: The model does not take such a batch, or the time is too short for anything.
+        UsageError: The model does not take such a batch.
         MissingDependency: The runtime is not here.
         StepFailed: The model fails in every setting.
     """

@@ -47,16 +47,12 @@ def test_every_combination_is_a_point_unless_the_machine_is_too_slow(mlp: MakeMl
         assert 0 < point.throughput < 2 * most
 
 
-def test_what_the_time_is_not_enough_for_is_skipped(mlp: MakeMlp) -> None:
-    report = _sweep(mlp("m"), (1,), (1, 2, 3, 4), 1.0)
-    assert report.points[0].setting == Setting(1, 1, 1)
-    assert set(report.skipped.values()) == {"the time was up"}
-    assert len(report.points) + len(report.skipped) == 4
-
-
-def test_no_time_at_all_is_an_error(mlp: MakeMlp) -> None:
-    with pytest.raises(UsageError, match="no setting could be measured in time\ngive more --seconds"):
-        _sweep(mlp("m"), (1,), (1,), 0)
+def test_without_time_the_first_setting_is_measured_and_the_others_are_skipped(mlp: MakeMlp) -> None:
+    report = _sweep(mlp("m"), (1, 2), (1, 2), 0)
+    assert [point.setting for point in report.points] == [Setting(1, 1, 1)]
+    assert report.points[0].runs == 6
+    assert list(report.points[0].percentiles) == ["p50"]
+    assert report.skipped == dict.fromkeys([Setting(2, 1, 1), Setting(1, 1, 2), Setting(2, 1, 2)], "the time was up")
 
 
 def test_a_model_that_cannot_be_opened_is_an_error(mlp: MakeMlp) -> None:
