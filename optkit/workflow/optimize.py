@@ -107,7 +107,7 @@ def optimize(request: Request) -> Generator[Event, None, tuple[RunReport, Path]]
 def refusal(report: RunReport) -> str:
     """Returns which verdicts refused which candidate, and by how much they missed, or why none of them was kept."""
     if report.choice and any(candidate.approved for candidate in report.candidates):
-        return f"nothing was packaged: {report.choice.why}"
+        return f"{report.choice.why}; nothing was packaged"
     lines = ["no candidate is approved; nothing was packaged:"]
     for candidate in report.candidates:
         refused = [verdict for verdict in candidate.verdicts if not verdict.accepted]
