@@ -170,7 +170,7 @@ def test_bench_prints_the_others_before_it_says_which_model_failed(
 def test_a_sweep_marks_the_settings_that_none_beats(optkit: Optkit, project: Project) -> None:
     model = project.folder / "model.onnx"
     settings = ("--sweep", "--batches", "1,2", "--threads", "1", "--instances", "1")
-    found = optkit("bench", model, *settings, "--seconds", "6", "--json").json
+    found = optkit("bench", model, *settings, "--seconds", "4", "--json").json
     assert [(point["batch"], point["threads"], point["instances"]) for point in found["points"]] == [
         (1, 1, 1),
         (2, 1, 1),
