@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _ROWS = 20
 _SHA256 = 64
+_SHARES = frozenset({"latency", "size", "memory"})
 
 
 def print_differences(found: Mapping[str, Mapping[str, Any]], first: str, second: str) -> None:
@@ -26,6 +27,8 @@ def print_differences(found: Mapping[str, Mapping[str, Any]], first: str, second
             _nodes(entries, first, second)
         elif section == "stored":
             _stored(entries)
+        elif section == "numbers":
+            _numbers(entries, first, second)
         elif section == "outputs":
             click.secho(section, bold=True)
             print_rows([["", name, *_errors(errors)] for name, errors in entries.items()])
@@ -84,6 +87,40 @@ def _pairs(title: str, entries: Mapping[str, Any], first: str, second: str) -> N
     else:
         click.echo(title)
         _plain([["", name, f"{old} → {new}"] for name, old, new in rows])
+
+
+def _numbers(candidates: Mapping[str, Any], first: str, second: str) -> None:
+    """Prints each candidate's numbers in two runs, what was lost, and whether that says anything."""
+    for candidate, numbers in candidates.items():
+        rows = [
+            (
+                name,
+                _value(name, each["before"]),
+                _value(name, each["after"]),
+                _lost(name, each["lost"]),
+                each["meaning"],
+            )
+            for name, each in numbers.items()
+        ]
+        _table(f"numbers of {candidate}", ["", first, second, "lost", ""], rows)
+
+
+def _value(name: str, value: float | None) -> str:
+    if value is None:
+        return "nothing"
+    shown = {"latency": lambda speedup: f"speed-up {fmt.ratio(speedup)}", "size": fmt.size, "memory": fmt.size}
+    return shown.get(name, fmt.number)(value)
+
+
+def _lost(name: str, lost: Mapping[str, float] | None) -> str:
+    if lost is None:
+        return fmt.NONE
+    share = name in _SHARES
+    value, low, high = (
+        f"{100 * lost[key]:.2f}" if share else fmt.number(lost[key]) for key in ("value", "lower", "upper")
+    )
+    bounds = "" if lost["lower"] == lost["upper"] else f" [{low}, {high}]"
+    return f"{value}{' %' if share else ''}{bounds}"
 
 
 def _nodes(found: Mapping[str, Any], first: str, second: str) -> None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from optkit.core.gates import Estimate  # noqa: TC001  # pydantic reads the annotations
-from optkit.core.results import Interval  # noqa: TC001  # likewise
+from optkit.core.results import Interval  # noqa: TC001  # pydantic reads the annotations
 
 FORMAT: Literal["optkit-baseline"] = "optkit-baseline"
 VERSION: Literal[1] = 1
@@ -34,13 +33,13 @@ class MachineClass:
 
 @dataclass(frozen=True, slots=True)
 class ReleasedMetric:
-    """A metric of a released candidate; see `MetricResult`."""
+    """A metric of a released candidate; as in `MetricResult`, the bounds of `drop` are one-sided."""
 
     kind: str
     data: str
     samples: int
     value: Interval
-    drop: Estimate
+    drop: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class ReleasedTiming:
         runtime: What ran it.
         threads: Threads of its session.
         sizes: Dynamic dimension → size that was timed.
-        p50_ms: Median latency.
+        p50_ms: Median latency, with its bounds over the rounds.
         middle_half_ms: Quartiles of all timed runs.
         speedup: The original's median latency over the candidate's.
         peak_rss_bytes: Peak memory of its process.
@@ -60,9 +59,9 @@ class ReleasedTiming:
     runtime: str
     threads: int
     sizes: dict[str, int]
-    p50_ms: float
+    p50_ms: Interval
     middle_half_ms: tuple[float, float]
-    speedup: Estimate
+    speedup: Interval
     peak_rss_bytes: int
 
 

@@ -30,12 +30,16 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class SliceResult:
-    """A metric on one slice of its data; what is not told here is as in `MetricResult`.
+    """A metric on one slice of its data.
 
     Attributes:
         slicing: What the data is sliced by: `label`, or a name among the dataset's slices.
         slice: Which class or value.
         samples: How many of them; where there is none, there are no numbers.
+        baseline: The original's value on them; None for metrics that are relative to it.
+        candidate: The candidate's value on them.
+        drop: How much worse the candidate is on them, with one-sided 95 % bounds.
+        value: The candidate's value with one-sided 95 % bounds.
     """
 
     slicing: str

@@ -100,7 +100,7 @@ def compare(
         StepFailed: The two hold different numbers of samples.
     """
     before, after = score_both(metric, baseline, candidate)
-    return judge(name, before, after, metric.sign, alpha)
+    return judge(name, metric, before, after, alpha)
 
 
 def score_both(metric: Metric, baseline: Predictions, candidate: Predictions) -> tuple[Scores, Scores]:
@@ -110,22 +110,24 @@ def score_both(metric: Metric, baseline: Predictions, candidate: Predictions) ->
     return metric.scores(baseline, baseline), metric.scores(candidate, baseline)
 
 
-def judge(name: str, before: Scores, after: Scores, sign: int, alpha: float = 0.05) -> AccuracyResult:
+def judge(name: str, metric: Metric, before: Scores, after: Scores, alpha: float = 0.05) -> AccuracyResult:
     """Returns how `after` does against `before`, sample by sample.
 
-    Outcomes of right and wrong get Wilson's and Tango's score intervals, other scores a paired BCa bootstrap.
+    Outcomes of right and wrong get Wilson's and Tango's score intervals, other scores a paired BCa bootstrap. It knows
+    nothing of what no sample shows: bounds of a discrete metric are at least as wide as if no sample had changed and
+    those that might have were the heaviest.
 
     Args:
         name: The metric's name.
+        metric: The metric.
         before: Scores of the baseline.
         after: Scores of the candidate.
-        sign: 1 if more is better, -1 if less is.
         alpha: Error of each bound.
     """
     broken = before.broken.any() or after.broken.any()
     if isinstance(before, Outcomes) and len(before) and not broken:
-        return _judge_outcomes(name, before.rows, after.rows, sign, alpha)
-    return _judge_values(name, before, after, sign, alpha)
+        return _judge_outcomes(name, before.rows, after.rows, metric.sign, alpha)
+    return _judge_values(name, metric, before, after, alpha)
 
 
 def _judge_outcomes(name: str, before: NDArray[Any], after: NDArray[Any], sign: int, alpha: float) -> AccuracyResult:
@@ -149,7 +151,7 @@ def _judge_outcomes(name: str, before: NDArray[Any], after: NDArray[Any], sign: 
     )
 
 
-def _judge_values(name: str, before: Scores, after: Scores, sign: int, alpha: float) -> AccuracyResult:
+def _judge_values(name: str, metric: Metric, before: Scores, after: Scores, alpha: float) -> AccuracyResult:
     import numpy as np
 
     ours, theirs, resampling = before.condensed(after)
@@ -157,11 +159,16 @@ def _judge_values(name: str, before: Scores, after: Scores, sign: int, alpha: fl
 
     def drawn(weights: NDArray[Any]) -> NDArray[Any]:
         base, found = (each(weights) for each in values)
-        return np.stack([base, found, found, sign * (base - found)], axis=1)
+        return np.stack([base, found, found, metric.sign * (base - found)], axis=1)
 
     alphas = (alpha, alpha, 2 * alpha, 2 * alpha)
-    baseline, candidate, bounds, drop = statistics.bootstrap_intervals(drawn, resampling, alphas)
-    base, value, _, lost = drawn(resampling.found[None])[0].tolist()
+    estimates = drawn(resampling.found[None])[0].tolist()
+    intervals = statistics.bootstrap_intervals(drawn, resampling, alphas)
+    if metric.discrete and _mostly_unchanged(before, after):
+        weight = max(1.0, *statistics.influence_range(drawn, resampling)[:2].tolist())
+        unseen = [weight * statistics.unseen_share(resampling.units, each / 2) for each in alphas]
+        intervals = [_widened(*each) for each in zip(intervals, estimates, unseen, strict=True)]
+    (baseline, candidate, bounds, drop), (base, value, _, lost) = intervals, estimates
     return AccuracyResult(
         metric=name,
         count=resampling.units,
@@ -176,6 +183,16 @@ def _judge_values(name: str, before: Scores, after: Scores, sign: int, alpha: fl
         alpha=alpha,
         note=_note(before, after, resampling.units, value, drop),
     )
+
+
+def _mostly_unchanged(before: Scores, after: Scores) -> bool:
+    """Whether half of the samples or more are scored alike; where nothing is known of a sample, they are."""
+    same = (before.rows == after.rows).reshape(len(before), -1).all(axis=1)
+    return bool(same.mean() >= 0.5)  # noqa: PLR2004  # half
+
+
+def _widened(interval: Interval, value: float, least: float) -> Interval:
+    return min(interval[0], value - least), max(interval[1], value + least)
 
 
 def _no_values(weights: NDArray[Any]) -> NDArray[Any]:

@@ -8,37 +8,36 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def mid_ranks(values: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
-    """Returns the ranks, from 1, that the values would have were each repeated as often as its weight says.
+def mid_ranks(values: NDArray[Any], weights: NDArray[Any], chosen: NDArray[Any] | None = None) -> NDArray[Any]:
+    """Returns the ranks, from 1, that values would have were each repeated as often as its weight says.
 
     Equal values share the middle of their ranks. Without repetition this is scipy.stats.rankdata.
 
     Args:
         values: float64, (n,).
-        weights: float64, (draws, n).
+        weights: float64, (n, draws).
+        chosen: bool, (n,): whose ranks are wanted; all by default.
 
     Returns:
-        float64, (draws, n).
+        float64, (chosen, draws).
     """
-    import numpy as np
-
-    _, group = np.unique(values, return_inverse=True)
-    upto = running_totals(group, weights)
-    before = np.concatenate([np.zeros((len(weights), 1)), upto[:, :-1]], axis=1)
-    ranks: NDArray[Any] = ((before + upto + 1) / 2)[:, group]
+    below, upto = totals(values, weights, values if chosen is None else values[chosen])
+    ranks: NDArray[Any] = (below + upto + 1) / 2
     return ranks
 
 
-def running_totals(group: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
-    """Returns the weight of the groups up to each one, float64, (draws, groups).
+def totals(values: NDArray[Any], weights: NDArray[Any], limits: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Returns the weight of the values below each limit, and of those up to it, both float64, (limits, draws).
 
     Args:
-        group: int64, (n,): the group of each value; no group is empty.
-        weights: float64, (draws, n).
+        values: float64, (n,).
+        weights: float64, (n, draws): draws stand in the columns, so that whole rows are moved and added.
+        limits: float64, (limits,).
     """
     import numpy as np
 
-    order = np.argsort(group, kind="stable")
-    last = np.searchsorted(group[order], np.arange(group.max(initial=-1) + 1), side="right") - 1
-    totals: NDArray[Any] = np.cumsum(weights[:, order], axis=1)[:, last]
-    return totals
+    order = np.argsort(values, kind="stable")
+    running = np.zeros((len(values) + 1, weights.shape[1]))
+    np.cumsum(weights[order], axis=0, out=running[1:])
+    first, last = (np.searchsorted(values[order], limits, side) for side in ("left", "right"))
+    return running[first], running[last]

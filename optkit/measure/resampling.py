@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_JACKKNIFE_GROUPS = 200
+_JACKKNIFE = 200
 
 
 class Resampling(Protocol):
@@ -29,7 +29,7 @@ class Resampling(Protocol):
         """Returns weights, float64, (draws, rows), of as many units as there are, drawn with replacement."""
 
     def left_out(self) -> Iterator[tuple[NDArray[Any], float]]:
-        """Yields the weights (rows,) that remain without some units, and for how many such sets they stand."""
+        """Yields the weights (rows,) that remain without one unit, and how many units that one stands for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +66,12 @@ class Rows:
         return _tally(random.integers(0, self.units, (draws, self.units)), self.units)
 
     def left_out(self) -> Iterator[tuple[NDArray[Any], float]]:
-        """Yields the rows without one unit, or without one of at most 200 groups where no two units are equal."""
-        import numpy as np
-
-        if len(self.counts) < self.units:
-            for row, count in enumerate(self.counts.tolist()):
-                weights = self.found
-                weights[row] -= 1
-                yield weights, count
-            return
-        for group in np.array_split(np.arange(self.units), min(self.units, _JACKKNIFE_GROUPS)):
+        """Yields the rows without one of each kind; where no two units are equal, without one of 200 at most."""
+        joined = len(self.counts) < self.units
+        for row in range(len(self.counts)) if joined else _spread(self.units):
             weights = self.found
-            weights[group] = 0
-            yield weights, 1
+            weights[row] -= 1
+            yield weights, float(self.counts[row]) if joined else max(1.0, self.units / _JACKKNIFE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +107,18 @@ class Pairs:
         return weights
 
     def left_out(self) -> Iterator[tuple[NDArray[Any], float]]:
-        """Yields the rows that a unit has no part in, or none of a group of units where there are more than 200."""
+        """Yields the rows that a unit has no part in, of 200 units at most."""
         import numpy as np
 
-        for group in np.array_split(np.arange(self.units), min(self.units, _JACKKNIFE_GROUPS)):
-            touched = np.isin(self.first, group) | np.isin(self.second, group)
-            yield np.where(touched, 0.0, 1.0), 1
+        for unit in _spread(self.units):
+            touched = (self.first == unit) | (self.second == unit)
+            yield np.where(touched, 0.0, 1.0), max(1.0, self.units / _JACKKNIFE)
+
+
+def _spread(units: int) -> list[int]:
+    """Returns 200 units, evenly spread, or all if there are fewer."""
+    chosen = min(units, _JACKKNIFE)
+    return [index * units // chosen for index in range(chosen)]
 
 
 def _tally(drawn: NDArray[Any], units: int) -> NDArray[Any]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from optkit.measure.resampling import Resampling
 
-_WORTH_JOINING = 8
+_WORTH_JOINING = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Scores(ABC):
         return self.only(samples.nonzero()[0])
 
     def condensed(self, other: Self) -> tuple[Self, Self, Resampling]:
-        """Returns both models' scores and how they are drawn; if most rows are equal in both, they are joined."""
+        """Returns both models' scores and how they are drawn; if most rows are repeated, equal ones are joined."""
         import numpy as np
 
         both = np.concatenate([each.rows.reshape(len(self), -1) for each in (self, other)], axis=1)

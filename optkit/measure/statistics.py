@@ -107,6 +107,27 @@ def bootstrap_intervals(
     ]
 
 
+def influence_range(values: Statistics, resampling: Resampling) -> NDArray[Any]:
+    """Returns by how much each statistic (k,) could change, times the units, if one unit came to be like another.
+
+    The influence of a unit is what its absence changes, times the units: of a mean, its distance to it.
+    """
+    import numpy as np
+
+    left_out = np.concatenate([values(weights[None]) for weights, _ in resampling.left_out()])
+    spread: NDArray[Any] = (resampling.units - 1) * np.ptp(left_out, axis=0)
+    return spread
+
+
+def unseen_share(units: int, alpha: float) -> float:
+    """Returns how large a share of units may be of a kind that none of them is, at one-sided confidence 1 - alpha.
+
+    It is the score bound of a proportion, as `tango_bounds` gives it where no pair is discordant.
+    """
+    z = _normal_quantile(1 - alpha)
+    return z * z / (units + z * z)
+
+
 def supported_percentiles(
     count: int, percentiles: Sequence[float] = (50, 90, 99), alpha: float = 0.05
 ) -> tuple[float, ...]:

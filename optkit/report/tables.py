@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 VERDICT_COLUMN = 3
 _WORDS = frozenset({
-    "verdict", "remark", "pass", "state", "artifact", "candidate", "data", "operator", "method", "at node",
+    "verdict", "remark", "pass", "state", "artifact", "candidate", "metric", "data", "operator", "method", "at node",
     "line of the model", "why not",
 })  # fmt: skip
 """Titles of columns that do not hold numbers."""

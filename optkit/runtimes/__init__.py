@@ -30,23 +30,41 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNTIMES", "Runtime", "Session", "check_installed", "runtime_named"]
 
-RUNTIMES: Mapping[str, Runtime] = (
-    {
-        "torch": Runtime(
+RUNTIMES: Mapping[str, Runtime] = {
+    runtime.name: runtime
+    for runtime in (
+        Runtime(
             "torch",
             frozenset({"torch", "program"}),
             ("torch", "safetensors"),
             torch_eager.open_session,
             open_profiled=torch_profile.open_profiled,
         ),
-        "onnxruntime": Runtime(
+        Runtime(
+            "torch-compile",
+            frozenset({"torch"}),
+            ("torch", "safetensors"),
+            torch_compile.open_session,
+            obstacle=torch_compile.obstacle,
+        ),
+        Runtime(
             "onnxruntime",
             frozenset({"onnx"}),
             ("onnxruntime",),
             onnxruntime_cpu.open_session,
             open_profiled=onnxruntime_profile.open_profiled,
         ),
-        "openvino": Runtime(
+        *(
+            Runtime(
+                name,
+                frozenset({"onnx"}),
+                (),  # onnxruntime-gpu or onnxruntime: `obstacle` asks the module itself
+                partial(onnxruntime_gpu.open_session, provider=provider),
+                obstacle=partial(onnxruntime_gpu.obstacle, provider),
+            )
+            for name, provider in onnxruntime_gpu.PROVIDERS.items()
+        ),
+        Runtime(
             "openvino",
             frozenset({"onnx"}),
             ("openvino",),
@@ -54,39 +72,19 @@ RUNTIMES: Mapping[str, Runtime] = (
             "openvino",
             openvino_profile.open_profiled,
         ),
-        "torch-compile": Runtime(
-            "torch-compile",
-            frozenset({"torch"}),
-            ("torch", "safetensors"),
-            torch_compile.open_session,
-            obstacle=torch_compile.obstacle,
+        *(
+            Runtime(
+                name,
+                frozenset({"engine"}),
+                (library.distribution,),
+                partial(open_session, name),
+                library.extra,
+                obstacle=partial(why_not, library),
+            )
+            for name, library in LIBRARIES.items()
         ),
-    }
-    | {
-        name: Runtime(
-            name,
-            frozenset({"onnx"}),
-            (),  # onnxruntime-gpu or onnxruntime: `obstacle` asks the module itself
-            partial(onnxruntime_gpu.open_session, provider=provider),
-            obstacle=partial(onnxruntime_gpu.obstacle, provider),
-        )
-        for name, provider in {
-            "onnxruntime-cuda": onnxruntime_gpu.CUDA,
-            "onnxruntime-tensorrt": onnxruntime_gpu.TENSORRT,
-        }.items()
-    }
-    | {
-        name: Runtime(
-            name,
-            frozenset({"engine"}),
-            (library.distribution,),
-            partial(open_session, name),
-            library.extra,
-            obstacle=partial(why_not, library),
-        )
-        for name, library in LIBRARIES.items()
-    }
-)
+    )
+}
 
 
 def runtime_named(name: str) -> Runtime:

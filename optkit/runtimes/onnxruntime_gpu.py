@@ -10,7 +10,11 @@ from optkit.runtimes import onnxruntime_cpu
 if TYPE_CHECKING:
     from pathlib import Path
 
-CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
+PROVIDERS = {
+    "onnxruntime-cuda": "CUDAExecutionProvider",
+    "onnxruntime-tensorrt": "TensorrtExecutionProvider",
+}
+"""Runtime → provider."""
 
 
 def open_session(folder: Path, threads: int, provider: str) -> onnxruntime_cpu.OnnxRuntimeSession:

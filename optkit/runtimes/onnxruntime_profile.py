@@ -1,8 +1,8 @@
 """Times of operators in ONNX Runtime, from the trace that its profiler writes.
 
 The operators are those of the graph after ONNX Runtime's own optimiser. A node that it fuses or lays out anew keeps the
-name of a node of the model, as a rule with an ending that is dropped here; what it adds (a Transpose) has a name of its
-own or none. Times are whole microseconds.
+name of a node of the model, with an ending that is dropped here, or takes that of the value that it computes; what it
+adds (a Transpose, a ReorderOutput) has a name of its own. Times are whole microseconds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _RUN = "model_run"
 _NODE = re.compile(r"_kernel_time$")
-_ADDED = re.compile(r"(_token_\d+|_nchwc)$")
+_ADDED = re.compile(r"(_token_\d+|_nchwc|/\w+Fusion/?)+$")
 _CONVERSIONS = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast"})
 _QUANTIZES_WITHIN = frozenset({"DynamicQuantizeMatMul", "DynamicQuantizeLSTM"})
 _EIGHT_BIT = frozenset({"int8", "uint8"})
@@ -62,7 +62,7 @@ def open_profiled(folder: Path, threads: int) -> OnnxRuntimeProfile:
 
 def calls_by_run(trace: Sequence[Mapping[str, Any]]) -> list[list[Call]]:
     """Returns the calls of each run of a trace (Chrome's trace event format; times in microseconds)."""
-    nodes = sorted(filter(_is_node, trace), key=lambda event: (event["ts"], -event["dur"]))
+    nodes = sorted(filter(_is_node, trace), key=lambda event: (event["tid"], event["ts"], -event["dur"]))
     calls = list(zip(nodes, _own_times(nodes), strict=True))
     runs = sorted((event["ts"], event["ts"] + event["dur"]) for event in trace if event["name"] == _RUN)
     return [[_call(event, own) for event, own in calls if start <= event["ts"] < end] for start, end in runs]
@@ -73,17 +73,21 @@ def _is_node(event: Mapping[str, Any]) -> bool:
 
 
 def _own_times(events: Iterable[Mapping[str, Any]]) -> Iterator[float]:
-    """Yields the microseconds of each event without those of the events within it: a Loop holds its body's nodes."""
+    """Yields the microseconds of each event without those of the events within it: a Loop holds its body's nodes.
+
+    Args:
+        events: Thread by thread, each in order: what overlaps on another thread is not within.
+    """
     own: list[float] = []
-    open_: list[tuple[float, int]] = []
+    open_: list[tuple[int, float, int]] = []  # thread, end, index
     for index, event in enumerate(events):
-        end = event["ts"] + event["dur"]
-        while open_ and open_[-1][0] < end:
+        thread, end = event["tid"], event["ts"] + event["dur"]
+        while open_ and (open_[-1][0] != thread or open_[-1][1] < end):
             open_.pop()
         if open_:
-            own[open_[-1][1]] -= event["dur"]
+            own[open_[-1][2]] -= event["dur"]
         own.append(event["dur"])
-        open_.append((end, index))
+        open_.append((thread, end, index))
     return (max(0.0, time) for time in own)
 
 

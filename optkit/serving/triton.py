@@ -49,8 +49,8 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 class Triton(Emitter):
     """Writes entries of a Triton model repository."""
 
-    runtimes: ClassVar[frozenset[str]] = frozenset({"onnxruntime"}) | triton_engine.ENGINES
     session_options: ClassVar[frozenset[str]] = SERVED
+    runtimes: ClassVar[frozenset[str]] = frozenset({"onnxruntime"}) | triton_engine.ENGINES
 
     max_queue_delay_microseconds: int = 100
     """How long a request may wait for others to share its batch."""

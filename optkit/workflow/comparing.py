@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from optkit.core import interface
 from optkit.core.errors import UsageError
 from optkit.core.events import Note
+from optkit.workflow.comparing_runs import changed, compare_runs
 from optkit.workflow.feeds import SEED, feed
 from optkit.workflow.inspecting import inspect
 from optkit.workflow.models import new_execution, open_model
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from optkit.core.events import Event
     from optkit.core.interface import Interface
-    from optkit.core.results import RunReport
     from optkit.passes.layer_errors import LayerComparison
     from optkit.workflow.models import OpenedModel
 
@@ -36,49 +36,10 @@ def compare(first: Path, second: Path, store: Path) -> Generator[Event, None, di
     """
     runs = [(path / REPORT).is_file() for path in (first, second)]
     if all(runs):
-        return _compare_runs(first, second)
+        return compare_runs(first, second)
     if any(runs):
         raise UsageError(f"{first} and {second} are not of one kind", hint="give two runs, or two models")
     return (yield from _compare_models(first, second, store))
-
-
-def _compare_runs(first: Path, second: Path) -> dict[str, Any]:
-    from optkit.report.json_report import read_json
-
-    before, after = read_json(first / REPORT), read_json(second / REPORT)
-    return {
-        "steps": _changed({step.name: step.digest for step in before.steps}, {s.name: s.digest for s in after.steps}),
-        "options": _changed(_options(before), _options(after)),
-        "machine": _changed(_machine(before), _machine(after)),
-        "numbers": _changed(_numbers(before), _numbers(after)),
-    }
-
-
-def _options(report: RunReport) -> dict[str, Any]:
-    return {f"{step.name}.{name}": value for step in report.steps for name, value in step.options.items()}
-
-
-def _machine(report: RunReport) -> dict[str, Any]:
-    where = report.provenance
-    return {**where.versions, "python": where.python, "cpu": where.cpu, "cores": where.cores, **where.sources}
-
-
-def _numbers(report: RunReport) -> dict[str, Any]:
-    numbers: dict[str, Any] = {"outcome": report.outcome}
-    for candidate in report.candidates:
-        name = candidate.name
-        numbers[f"{name}.size_bytes"] = candidate.size_bytes
-        numbers |= {f"{name}.{metric.name}": metric.candidate.value for metric in candidate.metrics}
-        if candidate.timing:
-            numbers[f"{name}.p50_ms"] = candidate.timing.p50_ms
-        if candidate.speedup:
-            numbers[f"{name}.speedup"] = candidate.speedup.value
-    return numbers
-
-
-def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    names = sorted(before.keys() | after.keys())
-    return {name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)}
 
 
 def _compare_models(first: Path, second: Path, store: Path) -> Generator[Event, None, dict[str, Any]]:
@@ -99,9 +60,9 @@ def _compare_graphs(before: OpenedModel, after: OpenedModel) -> dict[str, Any]:
     graphs = [load_model(model.folder / MODEL_FILE) for model in (before, after)]
     found: dict[str, Any] = {"interface": ends_difference(*graphs)}
     for section in ("operators", "weight_types", "opsets"):
-        found[section] = _changed(facts[0][section], facts[1][section])
+        found[section] = changed(facts[0][section], facts[1][section])
     numbers = [_facts(fact) for fact in facts]
-    found["weights"] = _changed(*numbers)
+    found["weights"] = changed(*numbers)
     found["nodes"] = asdict(nodes_difference(*graphs))
     found["stored"] = asdict(weights_difference(*graphs))
     return found

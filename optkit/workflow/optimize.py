@@ -29,7 +29,7 @@ from optkit.workflow.host import this_host
 from optkit.workflow.judging import verdicts
 from optkit.workflow.model_facts import model_facts
 from optkit.workflow.provenance import provenance
-from optkit.workflow.regression import regressions
+from optkit.workflow.regression import Conditions, regressions
 from optkit.workflow.sources import declared_interface, recipe_sources
 from optkit.workflow.tables import TARGETS, load_tables
 
@@ -294,8 +294,9 @@ class _Run:
             approved=False,
         )
         if self.release is not None:
-            original = self._baseline(baseline, timings)
-            judged += regressions(gates_of, self.release, original, self._sources(), result)
+            about = provenance(self._sources(), SEED)
+            here = Conditions(self.execution.digest(baseline.reference), about.sources, releasing.machine_class(about))
+            judged += regressions(gates_of, self.release, here, result)
         for verdict in judged:
             yield Judged(candidate.name, verdict.gate, verdict.rule, str(verdict.status), str(verdict))
         return replace(result, verdicts=tuple(judged), approved=all(verdict.accepted for verdict in judged))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,14 +18,17 @@ from optkit.core.release import (
     ReleasedMetric,
     ReleasedTiming,
 )
+from optkit.core.results import Interval
 from optkit.workflow.output import REPORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from optkit.core.gates import Estimate
     from optkit.core.recipe import Recipe
-    from optkit.core.results import CandidateResult, MetricResult, Provenance, RunReport
+    from optkit.core.results import CandidateResult, MetricResult, Provenance, RunReport, Timing
 
+_NORMAL_95 = 1.96
 RENEW = "`optkit baseline save RUN` writes a new one"
 
 
@@ -56,12 +59,17 @@ def release_of(report: RunReport) -> Release:
     Raises:
         GateFailed: There is none.
     """
-    candidates = {each.name: _candidate(each) for each in report.candidates if each.approved}
-    if not candidates:
+    approved = [each for each in report.candidates if each.approved]
+    if not approved:
         raise GateFailed(
             "the run holds no approved candidate, and what is not approved is no release",
             hint="see its summary.md",
         )
+    return numbers_of(report, approved)
+
+
+def numbers_of(report: RunReport, candidates: Iterable[CandidateResult]) -> Release:
+    """Returns the numbers of some of a run's candidates, as a baseline file would hold them."""
     about = report.provenance
     return Release(
         format=FORMAT,
@@ -73,7 +81,7 @@ def release_of(report: RunReport) -> Release:
         original=report.baseline.digest,
         original_runtime=report.baseline.runtime,
         sources=dict(sorted(about.sources.items())),
-        candidates=candidates,
+        candidates={each.name: _candidate(each) for each in candidates},
     )
 
 
@@ -163,8 +171,12 @@ def _candidate(candidate: CandidateResult) -> ReleasedCandidate:
 
 
 def _metric(metric: MetricResult) -> ReleasedMetric:
-    drop = replace(metric.drop, samples_needed=None)  # what a gate said about it, and no number of the release
-    return ReleasedMetric(metric.kind, metric.data, metric.samples, metric.candidate, drop)
+    return ReleasedMetric(metric.kind, metric.data, metric.samples, metric.candidate, _interval(metric.drop))
+
+
+def _interval(estimate: Estimate) -> Interval:
+    """Returns the number and its bounds, without what a gate made of them."""
+    return Interval(estimate.value, estimate.lower, estimate.upper)
 
 
 def _timing(candidate: CandidateResult) -> ReleasedTiming | None:
@@ -176,8 +188,21 @@ def _timing(candidate: CandidateResult) -> ReleasedTiming | None:
         runtime=timing.runtime,
         threads=timing.threads,
         sizes=timing.sizes,
-        p50_ms=timing.p50_ms,
+        p50_ms=p50_of(timing),
         middle_half_ms=(low, high),
-        speedup=candidate.speedup,
+        speedup=_interval(candidate.speedup),
         peak_rss_bytes=timing.peak_rss_bytes,
     )
+
+
+def p50_of(timing: Timing) -> Interval:
+    """Returns the median latency with a distribution-free interval over the medians of the rounds.
+
+    Runs of one round are alike and no independent samples; rounds nearly are.
+
+    Source: H. A. David and H. N. Nagaraja, Order Statistics (2003), section 7.1.
+    """
+    medians = sorted(map(statistics.median, timing.samples_ms))
+    count = len(medians)
+    rank = max(0, math.floor((count - _NORMAL_95 * math.sqrt(count)) / 2))
+    return Interval(timing.p50_ms, min(medians[rank], timing.p50_ms), max(medians[-1 - rank], timing.p50_ms))

@@ -62,7 +62,7 @@ def metric_result(
     from optkit.measure.accuracy import judge, score_both
 
     scores = score_both(use.metric, baseline, candidate)
-    found = judge(use.name, *scores, use.metric.sign)
+    found = judge(use.name, use.metric, *scores)
     return MetricResult(
         name=use.name,
         kind=use.kind,
@@ -89,7 +89,7 @@ def _slices(
             if not len(before):
                 yield SliceResult(by, name, 0, None, _NOTHING[0], _NOTHING[1], _NOTHING[1])
                 continue
-            found = judge(use.name, before, after, use.metric.sign)
+            found = judge(use.name, use.metric, before, after)
             candidate = Interval(found.candidate, *found.candidate_interval)
             drop, value = _drop(found, demanded), _value(found, demanded)
             yield SliceResult(by, name, found.count, _baseline(use, found), candidate, drop, value)

@@ -84,6 +84,7 @@ def test_every_command_of_the_documentation_works(installed: Optkit, tmp_path: P
     scaffolded = {path.name for path in (reader / "my-model").rglob("*") if path.is_file()}
     assert scaffolded == {
         "recipe.yaml", "model.py", "train.py", "weights.safetensors", "dataset.yaml", "mnist.npz", "LICENSE",
+        "baseline.json",  # saved by a page
     }  # fmt: skip
     (candidate,) = json.loads((reader / "out" / "my-model" / "report.json").read_text())["candidates"]
     (top1,) = candidate["metrics"]

@@ -11,9 +11,11 @@ from optkit.measure.accuracy import AccuracyResult, compare
 from optkit.measure.metrics.accuracy import Accuracy, Agreement
 from optkit.measure.metrics.closeness import Cosine, MeanSquaredError
 from optkit.measure.metrics.correlation import Correlation
+from optkit.measure.metrics.f1 import F1
 from optkit.measure.statistics import tango_bounds, wilson_interval
 
 if TYPE_CHECKING:
+    from optkit.measure.predictions import Predictions
     from tests.measure.conftest import MakePredictions
 
 
@@ -117,3 +119,41 @@ def test_samples_to_settle_a_share() -> None:
     needed = _result(drop=0.0, width=0.02, count=100, lost=0).samples_to_settle_value(0.45, upper=False)
     assert needed is not None
     assert wilson_interval(needed / 2, needed, 0.1)[0] == pytest.approx(0.45, abs=1e-3)
+
+
+def _f1(labels: np.ndarray, decided: np.ndarray, predictions: MakePredictions) -> Predictions:
+    return predictions(np.eye(4)[decided], labels)
+
+
+def test_no_change_among_few_samples_does_not_prove_that_there_is_none(predictions: MakePredictions) -> None:
+    labels = np.arange(200) % 4
+    decided = np.where(np.arange(200) % 10 == 0, 0, labels)
+    same = _f1(labels, decided, predictions)
+    result = compare("f1", F1("y"), same, same)
+    assert result.drop == 0.0
+    # As with Tango's bound, 2.7 in 200 samples may be of a kind that was not seen.
+    assert 0.9 * 0.0134 < result.drop_upper < 2 * 0.0134
+    assert result.drop_lower == -result.drop_upper
+    perfect = _f1(labels, labels, predictions)
+    value = compare("f1", F1("y"), perfect, perfect)
+    assert value.candidate_bounds[0] == pytest.approx(1 - 0.0134, abs=1e-3)
+    settled = value.samples_to_settle_value(0.99, upper=False)
+    assert settled is not None
+    assert settled > 200
+
+
+def test_what_is_weighed_and_equal_is_equal(predictions: MakePredictions) -> None:
+    same = predictions(np.random.default_rng(0).normal(size=(40, 1)), np.arange(40.0))
+    assert compare("mse", MeanSquaredError("y"), same, same).drop_upper == 0.0
+
+
+@pytest.mark.parametrize("limit", [0.01, 0.05])
+def test_a_metric_that_loses_what_it_may_passes_in_few_runs(predictions: MakePredictions, limit: float) -> None:
+    random = np.random.default_rng(0)
+    passed = 0
+    for _ in range(60):
+        labels = random.integers(0, 4, 150)
+        wrong = random.random(150) < limit
+        before, after = (_f1(labels, each, predictions) for each in (labels, np.where(wrong, (labels + 1) % 4, labels)))
+        passed += compare("f1", F1("y"), before, after).drop_upper <= limit
+    assert passed <= 8  # 5 % of 60 are 3; more than 8 come by chance once in 300 times

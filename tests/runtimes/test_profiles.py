@@ -114,9 +114,20 @@ def test_torch_operators_are_what_the_code_calls_in_the_module_that_calls_it(tor
         assert set(kinds(run)) == {"other"}
 
 
-def event(name: str, start: int, duration: int, operator: str = "") -> dict[str, Any]:
-    args = {"op_name": operator} if operator else {}
-    return {"cat": "Node" if operator else "Session", "name": name, "ts": start, "dur": duration, "args": args}
+def event(name: str, start: int, duration: int, operator: str = "", thread: int = 1) -> dict[str, Any]:
+    kind, args = ("Node", {"op_name": operator}) if operator else ("Session", {})
+    return {"cat": kind, "name": name, "tid": thread, "ts": start, "dur": duration, "args": args}
+
+
+def test_branches_that_run_at_once_keep_their_own_times() -> None:
+    trace = [
+        event("model_run", 0, 10, thread=9),
+        event("left_kernel_time", 1, 6, "MatMul", thread=1),
+        event("right_kernel_time", 2, 3, "MatMul", thread=2),
+        event("then_kernel_time", 6, 1, "Relu", thread=2),
+    ]
+    (run,) = calls_by_run(trace)
+    assert {call.operator.name: call.ms for call in run} == {"left": 0.006, "right": 0.003, "then": 0.001}
 
 
 def test_a_trace_is_cut_into_runs_and_names_lose_their_endings() -> None:
@@ -126,7 +137,7 @@ def test_a_trace_is_cut_into_runs_and_names_lose_their_endings() -> None:
         event("conv_nchwc_fence_before", 12, 0, "QLinearConv"),
         event("model_run", 10, 10),
         event("loop_kernel_time", 31, 8, "Loop"),
-        event("sine_kernel_time", 31, 3, "Sin"),
+        event("sine/MatMulScaleFusion/_kernel_time", 31, 3, "Sin"),
         event("conv_nchwc_kernel_time", 35, 2, "Conv"),
         event("model_run", 30, 10),
     ]

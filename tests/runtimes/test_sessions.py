@@ -41,7 +41,7 @@ def _onnx(path: Path, op: str = "MatMul") -> Path:
 
 
 def test_unknown_runtime_lists_those_that_exist() -> None:
-    with pytest.raises(UsageError, match="unknown runtime 'tvm'\nknown: torch, onnxruntime, openvino"):
+    with pytest.raises(UsageError, match="unknown runtime 'tvm'\nknown: torch, torch-compile, onnxruntime, "):
         runtime_named("tvm")
 
 

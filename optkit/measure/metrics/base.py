@@ -24,6 +24,8 @@ class Metric(ABC):
     """Whether it cannot do without labels."""
     relative: ClassVar[bool] = False
     """Whether it tells only how near an output is to the baseline's."""
+    discrete: ClassVar[bool] = False
+    """Whether a sample is counted rather than weighed, so that two models may score alike and yet differ."""
     higher_is_better: ClassVar[bool] = True
     """Which way the value improves."""
     code: ClassVar[str] = ""

@@ -42,7 +42,8 @@ class Columns(Scores):
         if not np.isfinite(self.rows[:, :2]).all():
             return np.full(len(weights), np.nan)
         if self.method == "spearman":
-            return _correlations(mid_ranks(ours, weights), mid_ranks(theirs, weights), weights)
+            drawn = np.ascontiguousarray(weights.T)
+            return _correlations(mid_ranks(ours, drawn).T, mid_ranks(theirs, drawn).T, weights)
         return _correlations(ours, theirs, weights)
 
 

@@ -44,6 +44,7 @@ class F1(Metric):
     """F1 of one label a sample, of yes or no (one score a sample), or of several labels a sample."""
 
     needs_labels: ClassVar[bool] = True
+    discrete: ClassVar[bool] = True
 
     average: Average = "macro"
     """Mean over the classes that occur, or one count over all classes."""

@@ -29,6 +29,7 @@ class Python(Metric):
     bounds. One number for all is computed again for each resample.
     """
 
+    discrete: ClassVar[bool] = True
     code: ClassVar[str] = "function"
 
     function: str

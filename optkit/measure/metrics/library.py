@@ -34,6 +34,7 @@ class TorchMetrics(Metric):
     """
 
     needs_labels: ClassVar[bool] = True
+    discrete: ClassVar[bool] = True
 
     metric: str
     """Its class, such as classification.MulticlassCohenKappa."""

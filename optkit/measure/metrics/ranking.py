@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from optkit.measure.metrics.base import Metric
 from optkit.measure.metrics.reading import class_scores, decisions
-from optkit.measure.ranks import mid_ranks, running_totals
+from optkit.measure.ranks import mid_ranks, totals
 from optkit.measure.scores import Scores
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Ranked(Scores):
         Args:
             scores: float64, (n,).
             truth: bool, (n,).
-            weights: float64, (draws, n).
+            weights: float64, (n, draws).
         """
 
     def values(self, weights: NDArray[Any]) -> NDArray[Any]:
@@ -38,8 +38,9 @@ class Ranked(Scores):
         import numpy as np
 
         scores, truth = np.split(self.rows, 2, axis=1)
+        drawn = np.ascontiguousarray(weights.T)
         with np.errstate(divide="ignore", invalid="ignore"):
-            each = np.stack([self.of_class(*pair, weights) for pair in zip(scores.T, truth.T > 0, strict=True)])
+            each = np.stack([self.of_class(*pair, drawn) for pair in zip(scores.T, truth.T > 0, strict=True)])
             defined = np.isfinite(each)
             found: NDArray[Any] = np.where(defined, each, 0.0).sum(axis=0) / defined.sum(axis=0)
         return found
@@ -52,9 +53,9 @@ class Areas(Ranked):
 
     def of_class(self, scores: NDArray[Any], truth: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
         """Returns the area; ties count half."""
-        positive = weights[:, truth]
-        hits, all_of_them = positive.sum(axis=1), weights.sum(axis=1)
-        ranks = (mid_ranks(scores, weights)[:, truth] * positive).sum(axis=1)
+        positive = weights[truth]
+        hits, all_of_them = positive.sum(axis=0), weights.sum(axis=0)
+        ranks = (mid_ranks(scores, weights, truth) * positive).sum(axis=0)
         area: NDArray[Any] = (ranks - hits * (hits + 1) / 2) / (hits * (all_of_them - hits))
         return area
 
@@ -65,15 +66,14 @@ class Precisions(Ranked):
     __slots__ = ()
 
     def of_class(self, scores: NDArray[Any], truth: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
-        """Returns the average precision; equal scores are one threshold."""
+        """Returns the average precision: the mean, over the positives, of the precision at their scores."""
         import numpy as np
 
-        _, group = np.unique(-scores, return_inverse=True)
-        above = running_totals(group, weights)
-        hits = running_totals(group, weights * truth)
-        gained = np.diff(hits, axis=1, prepend=0.0)
+        positive, limits = weights[truth], -scores[truth]
+        _, hits = totals(limits, positive, limits)
+        _, above = totals(-scores, weights, limits)
         precision = np.divide(hits, above, out=np.zeros_like(hits), where=above > 0)
-        found: NDArray[Any] = (gained * precision).sum(axis=1) / hits[:, -1]
+        found: NDArray[Any] = (positive * precision).sum(axis=0) / positive.sum(axis=0)
         return found
 
 

@@ -24,6 +24,7 @@ class MeanIou(Metric):
     """
 
     needs_labels: ClassVar[bool] = True
+    discrete: ClassVar[bool] = True
 
     classes: int | None = None
     """How many classes there are; needed where the output holds their numbers."""

@@ -29,6 +29,7 @@ class WordErrorRate(Metric):
     """
 
     needs_labels: ClassVar[bool] = True
+    discrete: ClassVar[bool] = True
     higher_is_better: ClassVar[bool] = False
 
     blank: int | None = None

@@ -18,6 +18,7 @@ from optkit.report.html.sections.origin import provenance, reproduce
 from optkit.report.html.sections.overview import banner, overview
 from optkit.report.html.sections.profile import profile
 from optkit.report.html.sections.size import size
+from optkit.report.html.sections.slices import slices
 from optkit.report.html.sections.steps import steps
 from optkit.report.html.sections.throughput import throughput
 from optkit.report.html.sections.tradeoffs import tradeoffs
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 SECTIONS: tuple[Callable[[RunReport], Section | None], ...] = (
     tradeoffs,
     accuracy,
+    slices,
     latency,
     throughput,
     profile,

@@ -26,6 +26,9 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)), "
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LABEL = 26
 _POINTS_PER_INCH = 72
+_RIGHT, _GAP, _LETTER = 14, 12, 6.2
+"""Points: room at the right, beside a label, and for each letter of it."""
+_TICKS = 5
 _WIDE = 5.0
 """Values further apart than this factor are shown on a logarithmic axis."""
 _DECADES = 2.0
@@ -44,16 +47,28 @@ def draw(key: str, height: float, title: str, description: str, paint: Callable[
     """
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it tells when it looks for fonts
     from matplotlib import style
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     # A user's own matplotlibrc must not change the page.
     with style.context(["default", _style(key)]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the browser has others
-        figure = Figure(figsize=(WIDTH / _POINTS_PER_INCH, height / _POINTS_PER_INCH), layout="constrained")
+        figure = Figure(figsize=(WIDTH / _POINTS_PER_INCH, height / _POINTS_PER_INCH))
+        margins(figure)
         paint(figure)
+        for axes in figure.axes:
+            _thin(axes)
         out = io.StringIO()
-        figure.savefig(out, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+        # Not savefig, which draws everything twice.
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        FigureCanvasSVG(figure).print_svg(out, metadata=nothing)  # type: ignore[no-untyped-call]  # its stub has no types
     return inline(out.getvalue(), key, title, description)
+
+
+def margins(canvas: Figure, left: float = 54, bottom: float = 38, top: float = 10) -> None:
+    """Sets the room for labels, in points; measuring every text for it would take longer than drawing."""
+    width, height = (inches * _POINTS_PER_INCH for inches in canvas.get_size_inches())
+    canvas.subplots_adjust(left / width, bottom / height, 1 - _RIGHT / width, 1 - top / height)
 
 
 def series_colour(index: int) -> str:
@@ -70,9 +85,11 @@ def label(text: str, most: int = _LABEL) -> str:
     return f"{text[: most - 1 - tail]}…{text[-tail:]}"
 
 
-def rows(axes: Axes, labels: list[str]) -> None:
+def rows(canvas: Figure, axes: Axes, labels: list[str], bottom: float = 38) -> None:
     """Labels the rows 0, 1, … from the top."""
-    axes.set_yticks(range(len(labels)), [label(text) for text in labels])
+    shown = [label(text) for text in labels]
+    margins(canvas, _GAP + _LETTER * max(map(len, shown)), bottom)
+    axes.set_yticks(range(len(labels)), shown)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
@@ -84,14 +101,24 @@ def spread(axes: Axes, which: Literal["x", "y"], values: Sequence[float]) -> Non
     if max(values) <= _WIDE * min(values):
         axes.set(**{f"{which}lim": (0, 1.08 * max(values))})
         return
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator
 
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis
     decades = math.log10(max(values) / min(values))
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < _DECADES else (1.0,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
-    axis.set_minor_formatter(NullFormatter())
+
+
+def _thin(axes: Axes) -> None:
+    """Leaves an axis with few ticks: more would touch on a phone, and most of the time of drawing goes into them."""
+    from matplotlib.ticker import AutoLocator
+
+    axes.minorticks_off()
+    for axis, most in ((axes.xaxis, _TICKS - 1), (axes.yaxis, _TICKS)):
+        locator = axis.get_major_locator()
+        if isinstance(locator, AutoLocator):
+            locator.set_params(nbins=most)
 
 
 def _style(key: str) -> dict[str, Any]:

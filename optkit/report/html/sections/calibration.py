@@ -8,7 +8,7 @@ from optkit.report import format as show
 from optkit.report.html.blocks import Section, figure, folded, section, table
 from optkit.report.html.markup import joined
 from optkit.report.html.notes import noted, number, text
-from optkit.report.html.plot import draw, label
+from optkit.report.html.plot import draw, label, margins
 from optkit.report.html.svg import colour
 from optkit.report.tables import Row, Sheet
 
@@ -56,6 +56,8 @@ def _drawing(name: str, shown: Sequence[Record], index: int) -> Markup:
     lines = -(-len(shown) // _COLUMNS)
 
     def paint(canvas: Figure) -> None:
+        margins(canvas, left=6, bottom=22, top=18)
+        canvas.subplots_adjust(wspace=0.12, hspace=0.62)
         for place, record in enumerate(shown):
             _histogram(canvas.add_subplot(lines, _COLUMNS, place + 1), record)
 
@@ -76,11 +78,9 @@ def _histogram(axes: Axes, record: Record) -> None:
     axes.set_yscale("log", nonpositive="clip")
     axes.set_ylim(0.5, max(counts) * 2)
     axes.set_yticks([])
-    axes.minorticks_off()
     axes.grid(visible=False)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="x", labelsize=8.5)
-    axes.locator_params(axis="x", nbins=4)
     axes.set_title(label(text(record, "tensor"), 24), fontsize=9)
 
 

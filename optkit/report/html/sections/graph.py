@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optkit.report import format as show
 from optkit.report.html.blocks import Section, bullets, folded, section, table
 from optkit.report.html.markup import element, joined
-from optkit.report.html.notes import mapping, records, text
+from optkit.report.html.notes import mapping, number, records, text
 from optkit.report.tables import Row, Sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from optkit.core.results import RunReport, StepResult
     from optkit.report.html.markup import Markup
@@ -60,9 +60,7 @@ def _line(operator: str, steps: Sequence[StepResult]) -> Row:
 def _rewrites(step: StepResult) -> Iterator[Markup]:
     fused, simplified = mapping(step.notes.get("fuse")), mapping(step.notes.get("simplify"))
     lines = [f"{pattern}: {count} fused" for pattern, count in mapping(fused.get("matched")).items()]
-    lines += [
-        f"{text(each, 'rewrite')}: {text(each, 'nodes')} nodes removed" for each in records(simplified.get("removed"))
-    ]
+    lines += [f"{text(each, 'rewrite')}: {_removed(each)} removed" for each in records(simplified.get("removed"))]
     for note in (fused, simplified):
         lines += [f"{name} left out: {why}" for name, why in mapping(note.get("left_out")).items()]
     if lines:
@@ -76,6 +74,13 @@ def _rewrites(step: StepResult) -> Iterator[Markup]:
             f"{step.name}: {len(misses)} near miss{'es' if len(misses) > 1 else ''}",
             table(Sheet(("pattern", "at node", "line of the model", "why not"), tuple(found)), "Near misses"),
         )
+
+
+def _removed(record: Mapping[str, Any]) -> str:
+    counts = {unit: number(record, f"{unit}s") or 0 for unit in ("node", "weight")}
+    return (
+        " and ".join(f"{count:.0f} {unit}{'s' * (count != 1)}" for unit, count in counts.items() if count) or "nothing"
+    )
 
 
 def _int8(step: StepResult) -> Markup | None:

@@ -72,6 +72,7 @@ def _rounds(subjects: Sequence[Timed]) -> Markup | None:
             middles = [median(round_) for round_ in each.timing.samples_ms if round_]
             axes.plot(range(1, len(middles) + 1), middles, **_line(each))
         spread(axes, "y", [median(round_) for each in subjects for round_ in each.timing.samples_ms if round_])
+        axes.locator_params(axis="x", integer=True)
         axes.set_xlabel("round")
         axes.set_ylabel("median, ms")
 

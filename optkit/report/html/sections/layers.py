@@ -70,6 +70,7 @@ def _course(canvas: Figure, ratios: Sequence[float]) -> None:
     axes.plot(places, ratios, color=colour("series-1"), linewidth=1.2, alpha=0.6)
     axes.plot(places, ratios, "o", color=colour("series-1"), markersize=4)
     axes.set_ylim(min(0.0, *ratios), max(ratios) * 1.1 + 5)
+    axes.locator_params(axis="x", integer=True)
     axes.set_xlabel("tensor, in the graph's order")
     axes.set_ylabel("SQNR, dB")
 
@@ -78,7 +79,7 @@ def _bars(canvas: Figure, worst: Sequence[tuple[Record, float]]) -> None:
     axes = canvas.add_subplot()
     for row, (_, ratio) in enumerate(worst):
         axes.barh(row, ratio, 0.6, color=colour("bad" if ratio < _NOISY else "series-1"))
-    rows(axes, [label(text(record, "tensor"), 20) for record, _ in worst])
+    rows(canvas, axes, [label(text(record, "tensor"), 20) for record, _ in worst])
     axes.set_xlabel("SQNR, dB")
 
 

@@ -46,7 +46,7 @@ def _kinds(found: Mapping[str, Profile]) -> Markup:
             for kind, share in _shares(each).items():
                 axes.barh(row, share * each.ms, 0.6, left=start, color=series_colour(_KINDS[kind]))
                 start += share * each.ms
-        rows(axes, list(found))
+        rows(canvas, axes, list(found))
         axes.set_xlabel("ms of one run")
 
     said = "; ".join(f"{name}: {show.number(100 * each.int8_share)} % int8" for name, each in found.items())
@@ -68,7 +68,7 @@ def _types(name: str, profile: Profile, index: int) -> Markup | None:
         axes = canvas.add_subplot()
         for row, each in enumerate(most):
             axes.barh(row, each.ms, 0.6, color=series_colour(_KINDS[each.arithmetic]))
-        rows(axes, [each.operator for each in most])
+        rows(canvas, axes, [each.operator for each in most])
         axes.set_xlabel("ms of one run")
 
     said = "; ".join(f"{label(each.operator)}: {show.milliseconds(each.ms)}" for each in most)

@@ -31,7 +31,7 @@ def size(report: RunReport) -> Section | None:
     smallest = min(report.candidates, key=lambda each: each.size_bytes)
     lead = f"{smallest.name} takes {show.size(smallest.size_bytes)}, {show.ratio(smallest.size_ratio)} of fp32 ONNX."
     before = _before(steps)
-    drawing = draw("size-steps", 44 + 27 * len(steps[:_MOST]), "Model size after each step",
+    drawing = draw("size-steps", 16 + 27 * len(steps[:_MOST]), "Model size after each step",
                    "; ".join(f"{step.name}: {show.size(step.size_bytes)}" for step in steps),
                    lambda canvas: _paint(canvas, steps[:_MOST], before))  # fmt: skip
     caption = "Size after each step, weights included. Striped is what the step took away."
@@ -55,10 +55,12 @@ def _paint(canvas: Figure, steps: Sequence[StepResult], before: Mapping[str, int
                       hatch="////", linewidth=0)  # fmt: skip
         axes.barh(row, now, 0.62, color=colour("series-1"))
         inside = now > _SMALL * widest
-        axes.annotate(show.size(now), (now, row), (-6 if inside else 6, 0), textcoords="offset points", va="center",
-                      ha="right" if inside else "left", color=colour("surface" if inside else "ink"), fontsize=9.5,
-                      fontweight="bold")  # fmt: skip
-    rows(axes, [step.name for step in steps])
+        axes.annotate(
+            show.size(now), (now, row), (-6 if inside else 6, 0), textcoords="offset points", va="center",
+            ha="right" if inside else "left", color=colour("surface" if inside else "ink"), fontsize=9.5,
+            fontweight="bold", bbox={"facecolor": colour("series-1" if inside else "surface"), "lw": 0, "pad": 1.5},
+        )  # fmt: skip
+    rows(canvas, axes, [step.name for step in steps], bottom=4)
     axes.grid(visible=False)
     axes.spines["bottom"].set_visible(False)
     axes.set_xticks([])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from optkit.report import format as show
 from optkit.report.html.blocks import Section, figure, grid, legend, section
-from optkit.report.html.plot import MARKERS, draw, series_colour
+from optkit.report.html.plot import MARKERS, draw, series_colour, spread
 from optkit.report.html.subjects import timed
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _scatter(key: str, axis: str, name: str, values: Mapping[int, Value], subjec
             x, (value, low, high) = each.timing.p50_ms, values[each.series]
             axes.plot([x, x], [low, high], color=series_colour(each.series), alpha=0.45, linewidth=3)
             axes.plot(x, value, MARKERS[each.series % len(MARKERS)], color=series_colour(each.series), markersize=8)
-        axes.set_xlim(left=0)
+        spread(axes, "x", [each.timing.p50_ms for each in shown])
         axes.margins(y=0.2)
         axes.set_xlabel("median latency, ms")
         axes.set_ylabel(axis[:30])
