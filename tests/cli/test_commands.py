@@ -31,6 +31,8 @@ def test_optimize_writes_everything_for_people_and_programs(onnx_run: Run) -> No
     assert candidate["timing"]["profile"]["int8_share"] > 0
     assert report["baseline"]["timing"]["profile"]["int8_share"] == 0
     assert "Where the time goes" in (onnx_run.folder / "summary.md").read_text()
+    page = (onnx_run.folder / "report.html").read_text()
+    assert all(said in page for said in ("Approved: ", "Noise by layer", "Calibration", "optkit optimize recipe.yaml"))
 
 
 def test_optimize_tells_programs_what_happens(onnx_run: Run) -> None:
