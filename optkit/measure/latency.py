@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _ONE = Dim(1, 1, 1)
 """What a model without an axis of samples takes."""
-_LAST_SHARE = 0.75
+LAST_SHARE = 0.75
 """Of the time, for the last feed: gates look at no other."""
 
 
@@ -110,7 +110,7 @@ def _seconds(budget: float, spent: float, feeds_left: int) -> float:
     """Returns the seconds of the next feed."""
     if feeds_left == 1:
         return budget - spent
-    return max(0.0, (1 - _LAST_SHARE) * budget - spent) / (feeds_left - 1)
+    return max(0.0, (1 - LAST_SHARE) * budget - spent) / (feeds_left - 1)
 
 
 def save_feed(feed: Feed, scratch: Path, index: int) -> dict[str, str]:

@@ -31,6 +31,8 @@ def test_optimize_writes_everything_for_people_and_programs(onnx_run: Run) -> No
     assert candidate["timing"]["profile"]["int8_share"] > 0
     assert report["baseline"]["timing"]["profile"]["int8_share"] == 0
     assert "Where the time goes" in (onnx_run.folder / "summary.md").read_text()
+    page = (onnx_run.folder / "report.html").read_text()
+    assert all(said in page for said in ("Approved: ", "Noise by layer", "Calibration", "optkit optimize recipe.yaml"))
 
 
 def test_optimize_tells_programs_what_happens(onnx_run: Run) -> None:
@@ -168,7 +170,7 @@ def test_bench_prints_the_others_before_it_says_which_model_failed(
 def test_a_sweep_marks_the_settings_that_none_beats(optkit: Optkit, project: Project) -> None:
     model = project.folder / "model.onnx"
     settings = ("--sweep", "--batches", "1,2", "--threads", "1", "--instances", "1")
-    found = optkit("bench", model, *settings, "--seconds", "6", "--json").json
+    found = optkit("bench", model, *settings, "--seconds", "4", "--json").json
     assert [(point["batch"], point["threads"], point["instances"]) for point in found["points"]] == [
         (1, 1, 1),
         (2, 1, 1),
