@@ -52,7 +52,8 @@ def command(
     from optkit.cli.view import console, follow
     from optkit.core.errors import GateFailed, UsageError
     from optkit.report.terminal import render
-    from optkit.workflow.optimize import Request, optimize, refusal
+    from optkit.workflow.optimize import optimize, refusal
+    from optkit.workflow.request import Request
 
     if any_machine and baseline is None:
         raise UsageError("--any-machine says which baseline files are taken", hint="add --baseline FILE")

@@ -48,8 +48,9 @@ def runtime_option(command: F) -> F:
         "runtimes",
         "--runtime",
         multiple=True,
-        metavar="NAME",
-        help="What runs the models: onnxruntime, openvino or torch; one for all that it can open, or one for each.",
+        metavar="NAMES",
+        callback=lambda _context, _option, texts: tuple(name for text in texts for name in text.split(",")),
+        help="What runs the models, such as onnxruntime,openvino: one for all that it can open, or one for each.",
     )(command)
 
 

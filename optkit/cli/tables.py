@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def print_timings(results: Mapping[str, tuple[Timing, Estimate | None]]) -> None:
     """Prints one row per model."""
-    rows = [["model", "runtime", "p50", "p90", "p99", "throughput", "memory", "load", "against the first"]]
+    rows = [["model", "runtime", "p50", "p90", "p99", "throughput", "memory", "cold start", "against the first"]]
     for name, (timed, speedup) in results.items():
         rates = ", ".join(f"batch {batch}: {fmt.rate(rate)}" for batch, rate in timed.throughput.items())
         rows.append(
@@ -31,11 +31,13 @@ def print_timings(results: Mapping[str, tuple[Timing, Estimate | None]]) -> None
                 fmt.milliseconds(timed.p99_ms),
                 rates,
                 fmt.size(timed.peak_rss_bytes),
-                fmt.seconds(timed.load_seconds),
+                fmt.seconds(timed.load_seconds + timed.first_ms / 1e3),
                 fmt.speedup(speedup) if speedup else "",
             ]
         )
     _print_models(rows)
+    if any(timed.p99_ms is None for timed, _ in results.values()):
+        click.echo(f"{fmt.NONE}: too few runs to say; p90 takes 36, p99 takes 368 (give more --seconds)")
 
 
 def print_profiles(profiles: Mapping[str, Profile]) -> None:

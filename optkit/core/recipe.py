@@ -99,7 +99,7 @@ class MeasureSpec:
 
     threads: int = 2
     """Threads of every session."""
-    seconds: float = 10.0
+    seconds: float = 25.0
     """Time budget per candidate."""
     precision: float = 0.02
     """Stop when the ratio's interval is narrower than this fraction."""

@@ -50,7 +50,7 @@ class ReleasedTiming:
         runtime: What ran it.
         threads: Threads of its session.
         sizes: Dynamic dimension → size that was timed.
-        p50_ms: Median latency.
+        p50_ms: Median latency, with its bounds over the rounds.
         middle_half_ms: Quartiles of all timed runs.
         speedup: The original's median latency over the candidate's.
         peak_rss_bytes: Peak memory of its process.
@@ -59,7 +59,7 @@ class ReleasedTiming:
     runtime: str
     threads: int
     sizes: dict[str, int]
-    p50_ms: float
+    p50_ms: Interval
     middle_half_ms: tuple[float, float]
     speedup: Interval
     peak_rss_bytes: int

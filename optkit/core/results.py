@@ -30,7 +30,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class SliceResult:
-    """A metric on one slice of its data; what is not told here is as in `MetricResult`.
+    """A metric on one slice of its data.
 
     Attributes:
         slicing: What the data is sliced by: `label`, or a name among the dataset's slices.

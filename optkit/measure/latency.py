@@ -13,7 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optkit.core.interface import BATCH
+from optkit.core.errors import UsageError
+from optkit.core.interface import BATCH, Dim
 from optkit.measure.feeding import made_up_inputs
 from optkit.measure.latency_report import Feed, LatencyReport, Progress, Subject
 from optkit.measure.rounds import Rounds
@@ -26,16 +27,34 @@ if TYPE_CHECKING:
     from optkit.core.interface import Interface
     from optkit.core.results import Profile
 
-_LAST_SHARE = 0.75
+_ONE = Dim(1, 1, 1)
+"""What a model without an axis of samples takes."""
+LAST_SHARE = 0.75
 """Of the time, for the last feed: gates look at no other."""
 
 
-def made_up_feeds(interface: Interface, seed: int = 0) -> list[Feed]:
+def made_up_feeds(interface: Interface) -> list[Feed]:
     """Returns made-up inputs at the tuned sizes: with the smallest batch, then with the tuned one if it is larger."""
-    opt = interface.sizes("opt")
-    smallest = interface.dims[BATCH].min if BATCH in interface.dims else 1
-    batches = sorted({smallest, opt.get(BATCH, smallest)})
-    return [Feed(batch, made_up_inputs(interface, {**opt, BATCH: batch}, seed)) for batch in batches]
+    batch = interface.dims.get(BATCH, _ONE)
+    return [_feed(interface, size) for size in sorted({batch.min, batch.opt})]
+
+
+def feeds_of(interface: Interface, batches: Sequence[int] = ()) -> list[Feed]:
+    """Returns made-up inputs at the tuned sizes for each of `batches`; for none, the smallest, tuned and largest.
+
+    Raises:
+        UsageError: The model does not take such a batch.
+    """
+    batch = interface.dims.get(BATCH, _ONE)
+    for size in batches:
+        if not batch.min <= size <= batch.max:
+            takes = f"{batch.min} to {batch.max} samples" if batch.min < batch.max else f"a batch of {batch.max}"
+            raise UsageError(f"a batch of {size}: the model takes {takes}", hint="`dims.batch` of a recipe says so")
+    return [_feed(interface, size) for size in sorted(set(batches) or {batch.min, batch.opt, batch.max})]
+
+
+def _feed(interface: Interface, batch: int) -> Feed:
+    return Feed(batch, made_up_inputs(interface, {**interface.sizes("opt"), BATCH: batch}, seed=0))
 
 
 def measure_latency(  # noqa: PLR0913  # what a measurement is
@@ -91,7 +110,7 @@ def _seconds(budget: float, spent: float, feeds_left: int) -> float:
     """Returns the seconds of the next feed."""
     if feeds_left == 1:
         return budget - spent
-    return max(0.0, (1 - _LAST_SHARE) * budget - spent) / (feeds_left - 1)
+    return max(0.0, (1 - LAST_SHARE) * budget - spent) / (feeds_left - 1)
 
 
 def save_feed(feed: Feed, scratch: Path, index: int) -> dict[str, str]:

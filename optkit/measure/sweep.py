@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import OptkitError, UsageError
+from optkit.measure.energy import package_counters
 from optkit.measure.latency import save_feed
 from optkit.measure.latency_report import Progress
 from optkit.measure.pareto import pareto_front
@@ -55,12 +56,14 @@ class Point:
         percentiles: p50, p90, p99 → milliseconds of a run, for those that the number of runs supports.
         throughput: Samples per second of all instances together.
         runs: How many runs this rests on.
+        joules: Energy of the CPU packages for each sample, whatever else the machine does included; None if unknown.
     """
 
     setting: Setting
     percentiles: Mapping[str, float]
     throughput: float
     runs: int
+    joules: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +74,13 @@ class SweepReport:
         points: Those that were measured.
         pareto: For each point whether no other is both as fast and gives as much throughput, and better in one.
         skipped: Those that were not → why.
+        no_energy: Why energy is unknown, or nothing.
     """
 
     points: tuple[Point, ...]
     pareto: tuple[bool, ...]
     skipped: Mapping[Setting, str]
+    no_energy: str
 
 
 def sweep(
@@ -141,10 +146,15 @@ def _points(
 
 
 def _measure(workers: Sequence[WorkerProcess], setting: Setting, seconds: float) -> Point:
+    counters, _ = package_counters()
+    before = [counter.read() for counter in counters]
     windows = [together(workers, "measure_for", seconds=seconds / _WINDOWS) for _ in range(_WINDOWS)]
+    used = sum(counter.since(start) for counter, start in zip(counters, before, strict=True))
     samples = [sample for window in windows for each in window for sample in each["samples"]]
     rates = [sum(len(each["samples"]) / each["seconds"] for each in window) for window in windows]
-    return Point(setting, percentiles_ms(samples), setting.batch * statistics.median(rates), len(samples))
+    throughput = setting.batch * statistics.median(rates)
+    joules = used / 1e6 / (setting.batch * len(samples)) if counters else None
+    return Point(setting, percentiles_ms(samples), throughput, len(samples), joules)
 
 
 def _report(
@@ -161,4 +171,5 @@ def _report(
         for setting in settings
         if setting not in measured
     }
-    return SweepReport(tuple(points), tuple(front), skipped)
+    _, no_energy = package_counters()
+    return SweepReport(tuple(points), tuple(front), skipped, no_energy)

@@ -27,7 +27,7 @@ class BuildEngine(Pass):
     roles: ClassVar[Mapping[str, frozenset[str]]] = {"model": frozenset({"onnx"}), "files": frozenset({"files"})}
     produces: ClassVar[str] = "engine"
     needs: ClassVar[tuple[str, ...]] = ("onnx", "onnx_ir")
-    # TensorRT-RTX names what it fuses by counting, in the order of pointers.
+    # TensorRT-RTX numbers names in the order of pointers: with equal addresses, repeating a run gives equal bytes.
     fixed_addresses: ClassVar[bool] = True
 
     profiles: tuple[dict[str, Dim], ...] = ()

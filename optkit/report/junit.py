@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from optkit.core.gates import Verdict
-    from optkit.core.results import CandidateResult, RunReport
+    from optkit.core.results import CandidateResult, Choice, RunReport
 
 _COUNTED = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 
@@ -25,7 +25,7 @@ def write_junit(report: RunReport, path: Path) -> None:
 
     A verdict that is not accepted is a failure whose type is its status (failed, inconclusive, unmeasured). One that
     is accepted without having passed is skipped, with the reason: only a pass may look like a pass. So is a target for
-    which nothing was made.
+    which nothing was made. What a recipe chooses by is a case of its own, which fails where nothing is kept.
 
     Raises:
         UsageError: The folder cannot be written.
@@ -33,6 +33,7 @@ def write_junit(report: RunReport, path: Path) -> None:
     """
     suites = [_suite(report, candidate) for candidate in report.candidates]
     suites += [_skipped(target, why) for target, why in report.skipped.items()]
+    suites += [_objective(report.choice)] if report.choice else []
     _write("optkit", suites, path, report.seconds)
 
 
@@ -66,6 +67,16 @@ def _suite(report: RunReport, candidate: CandidateResult) -> ET.Element:
 def _skipped(target: str, why: str) -> ET.Element:
     suite = ET.Element("testsuite", name=clean(target))
     ET.SubElement(_case(suite, target, "is made"), "skipped", message=clean(why))
+    return suite
+
+
+def _objective(choice: Choice) -> ET.Element:
+    suite = ET.Element("testsuite", name="objective")
+    case = _case(suite, "objective", choice.objective)
+    if choice.kept:
+        ET.SubElement(case, "system-out").text = clean(choice.why)
+    else:
+        ET.SubElement(case, "failure", type="failed", message=clean(choice.why))
     return suite
 
 

@@ -33,7 +33,7 @@ def load(protocol: str) -> Any:  # noqa: ANN401 - tritonclient is untyped
         return importlib.import_module(f"tritonclient.{protocol}")
     except (ImportError, RuntimeError) as error:  # RuntimeError: installed without the extra for this protocol
         raise MissingDependency(
-            f"Triton needs tritonclient[{protocol}]", hint="pip install 'optkit[triton]'"
+            f"speaking to a server over {protocol} needs tritonclient[{protocol}]", hint="pip install 'optkit[triton]'"
         ) from error
 
 

@@ -1,25 +1,13 @@
-"""What steps decide by looking at outputs: on which data they may, and what they chose."""
+"""What steps chose by looking at outputs or at the clock."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from optkit.core.linking import DATA
-from optkit.core.recipe import Step
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-CALIBRATION, SEARCH = "calibration", "search"
 _SHOWN = 5
-
-
-def apart(first: str, second: str) -> Step:
-    """Returns the step that refuses two parts of the data that share samples."""
-    from optkit.passes.disjoint import Disjoint
-
-    inputs = {"first": DATA + first, "second": DATA + second}
-    return Step(f"{first} apart from {second}", Disjoint((first, second)), inputs)
 
 
 def choices(step: str, notes: Mapping[str, Any]) -> Iterator[str]:

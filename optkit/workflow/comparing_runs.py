@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from optkit.workflow.output import REPORT
-from optkit.workflow.regression import losses
-from optkit.workflow.releasing import numbers_of, versions
+from optkit.workflow.regression import Conditions, losses
+from optkit.workflow.releasing import machine_class, numbers_of, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -83,19 +83,28 @@ def _verdicts(report: RunReport) -> dict[str, Any]:
 
 def _numbers(before: RunReport, after: RunReport) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields each candidate with its numbers, by name: in the first run, in the second, and what that means."""
-    release = numbers_of(before, before.candidates)
     runs = [{candidate.name: candidate for candidate in report.candidates} for report in (before, after)]
+    lost, gained = _losses(before, after), _losses(after, before)
     for name in dict.fromkeys((*runs[0], *runs[1])):
         then, now = (_values(run[name]) if name in run else {} for run in runs)
-        lost = losses(release, after.baseline, after.provenance.sources, runs[1][name]) if name in runs[1] else {}
-        found = {
-            number: _number(then.get(number), now.get(number), lost.get(number, (_ALONE, ""))[0])
-            for number in dict.fromkeys((*then, *now))
-        }
+        found = {}
+        for number in dict.fromkeys((*then, *now)):
+            changes = [losses.get(name, {}).get(number, _ALONE) for losses in (lost, gained)]
+            found[number] = _number(then.get(number), now.get(number), *changes)
         if all(name in run for run in runs) and _alike(before, after, name):
             for number in _MEASURED & found.keys():
                 found[number]["meaning"] = _NOISE
         yield name, found
+
+
+def _losses(before: RunReport, after: RunReport) -> dict[str, dict[str, Estimate | str]]:
+    """Returns candidate → number → what it lost from one run to the other, or why that is unknown."""
+    release, about = numbers_of(before, before.candidates), after.provenance
+    here = Conditions(after.baseline.digest, about.sources, machine_class(about))
+    return {
+        candidate.name: {number: lost for number, (lost, _) in losses(release, here, candidate).items()}
+        for candidate in after.candidates
+    }
 
 
 def _alike(before: RunReport, after: RunReport, name: str) -> bool:
@@ -111,16 +120,16 @@ def _values(candidate: CandidateResult) -> dict[str, float]:
     return values | {"size": candidate.size_bytes}
 
 
-def _number(before: float | None, after: float | None, loss: Estimate | str) -> dict[str, Any]:
-    if isinstance(loss, str):
+def _number(before: float | None, after: float | None, loss: Estimate | str, gain: Estimate | str) -> dict[str, Any]:
+    if isinstance(loss, str) or isinstance(gain, str):
         return {"before": before, "after": after, "lost": None, "meaning": loss}
     lost = {"value": loss.value, "lower": loss.lower, "upper": loss.upper}
-    return {"before": before, "after": after, "lost": lost, "meaning": _meaning(loss)}
+    return {"before": before, "after": after, "lost": lost, "meaning": _meaning(loss, gain)}
 
 
-def _meaning(loss: Estimate) -> str:
+def _meaning(loss: Estimate, gain: Estimate) -> str:
     if loss.lower > 0:
         return "worse"
-    if loss.upper < 0:
+    if gain.lower > 0:
         return "better"
     return "the same" if loss.lower == loss.upper == 0 else "not told apart"

@@ -11,65 +11,41 @@ from typing import TYPE_CHECKING
 
 from optkit.core import gates
 from optkit.core.artifact import digest_file
-from optkit.core.errors import GateFailed, OptkitError, UsageError
+from optkit.core.errors import GateFailed, OptkitError
 from optkit.core.events import Bisected, Event, Judged, Note
 from optkit.core.keys import Environment
-from optkit.core.linking import DATA
 from optkit.core.parse import parse_recipe
-from optkit.core.results import BaselineResult, CandidateResult, RunReport, StepResult
+from optkit.core.results import CandidateResult, RunReport
 from optkit.core.runner import Execution
 from optkit.core.store import Store
 from optkit.runtimes import check_installed
 from optkit.workflow import engines, evaluation, output, packaging, releasing, reporting, timing
 from optkit.workflow.alternatives import skip
-from optkit.workflow.choices import CALIBRATION, SEARCH, apart, choices
+from optkit.workflow.choices import choices
 from optkit.workflow.choosing import choose
 from optkit.workflow.evaluation import Subject, baseline_of, candidate_of
+from optkit.workflow.findings import baseline_result, source_digests, step_result
 from optkit.workflow.host import this_host
 from optkit.workflow.judging import verdicts
-from optkit.workflow.model_facts import model_facts
 from optkit.workflow.provenance import provenance
-from optkit.workflow.regression import regressions
-from optkit.workflow.sources import declared_interface, recipe_sources
+from optkit.workflow.regression import Conditions, regressions
+from optkit.workflow.request import command
+from optkit.workflow.sources import recipe_sources
+from optkit.workflow.splits import check_splits
 from optkit.workflow.tables import TARGETS, load_tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 
-    from optkit.core.events import StepFinished
     from optkit.core.gates import Approved
     from optkit.core.recipe import Recipe
     from optkit.core.release import Release
     from optkit.core.results import Choice, MetricResult
+    from optkit.workflow.request import Request
     from optkit.workflow.timing import Timings
 
 SEED = 0
 _MOST_REFUSED = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the user asked for.
-
-    Attributes:
-        recipe: The recipe file.
-        output: Folder of the result; `out/<name>` by default.
-        overrides: `--set` texts.
-        store: Folder of the store.
-        lock: Whether to write a lockfile beside the recipe.
-        bisect: Whether to say which step and node first make a result bad.
-        baseline: Baseline file that the run must not fall behind, if any.
-        any_machine: Whether that file may come from another machine class.
-    """
-
-    recipe: Path
-    output: Path | None
-    overrides: tuple[str, ...]
-    store: Path
-    lock: bool = False
-    bisect: bool = False
-    baseline: Path | None = None
-    any_machine: bool = False
 
 
 def optimize(request: Request) -> Generator[Event, None, tuple[RunReport, Path]]:
@@ -107,7 +83,7 @@ def optimize(request: Request) -> Generator[Event, None, tuple[RunReport, Path]]
 def refusal(report: RunReport) -> str:
     """Returns which verdicts refused which candidate, and by how much they missed, or why none of them was kept."""
     if report.choice and any(candidate.approved for candidate in report.candidates):
-        return f"nothing was packaged: {report.choice.why}"
+        return f"{report.choice.why}; nothing was packaged"
     lines = ["no candidate is approved; nothing was packaged:"]
     for candidate in report.candidates:
         refused = [verdict for verdict in candidate.verdicts if not verdict.accepted]
@@ -115,14 +91,6 @@ def refusal(report: RunReport) -> str:
         if len(refused) > _MOST_REFUSED:
             lines.append(f"  {candidate.name}: and {len(refused) - _MOST_REFUSED} more, which junit.xml lists")
     return "\n".join(lines)
-
-
-def _command(request: Request) -> tuple[str, ...]:
-    """Returns the command without paths of this machine."""
-    options = [part for override in request.overrides for part in ("--set", override)]
-    options += ["--baseline", request.baseline.name] if request.baseline else []
-    options += ["--any-machine"] if request.any_machine else []
-    return ("optkit", "optimize", request.recipe.name, *options)
 
 
 def _start(recipe: Recipe, folder: Path, request: Request) -> _Run:
@@ -160,7 +128,7 @@ class _Run:
         packaging.check_served(self.recipe)
         evaluation.check_data(self.recipe, self.execution.sources)
         packaging.check_tuned(self.recipe)
-        yield from self._check_data()
+        yield from check_splits(self.recipe, self.execution)
         for step in self.recipe.steps:
             if step in self.recipe.steps:  # its branch was not skipped since
                 yield from self._attempt(self.recipe.leaves_of(step.name), self.execution.execute(step))
@@ -241,27 +209,6 @@ class _Run:
             lines = ["there is no --baseline: max_regression is not judged"]
         yield from map(self._remark, lines)
 
-    def _check_data(self) -> Iterator[Event]:
-        """Refuses a model that takes no samples, and parts of the data that share some with the one that judges."""
-        from optkit.measure.feeding import batch_limit
-
-        if self.recipe.data and self.recipe.model.onnx is None:  # an ONNX file tells its axes when it is imported
-            batch_limit(declared_interface(self.recipe.model))
-        judged = {use.data for use in self.recipe.metrics}
-        for name in sorted(judged):
-            for step in self.recipe.steps:
-                if DATA + name in step.inputs.values():
-                    raise UsageError(
-                        f"data.{name} is what {step.name} chooses by, and what a metric judges on",
-                        hint="give the metric data of its own",
-                    )
-        chosen_by = [name for name in self.recipe.data if name not in judged]
-        pairs = [(first, second) for first in chosen_by for second in sorted(judged)]
-        if any({CALIBRATION, SEARCH} <= step.inputs.keys() for step in self.recipe.steps):
-            pairs.append((CALIBRATION, SEARCH))
-        for first, second in pairs:
-            yield from self.execution.execute(apart(first, second))
-
     def _remark_choices(self) -> Iterator[Event]:
         """Says what steps decided by themselves."""
         for step in self.recipe.steps:
@@ -294,14 +241,12 @@ class _Run:
             approved=False,
         )
         if self.release is not None:
-            original = self._baseline(baseline, timings)
-            judged += regressions(gates_of, self.release, original, self._sources(), result)
+            about = provenance(source_digests(self.execution), SEED)
+            here = Conditions(self.execution.digest(baseline.reference), about.sources, releasing.machine_class(about))
+            judged += regressions(gates_of, self.release, here, result)
         for verdict in judged:
             yield Judged(candidate.name, verdict.gate, verdict.rule, str(verdict.status), str(verdict))
         return replace(result, verdicts=tuple(judged), approved=all(verdict.accepted for verdict in judged))
-
-    def _sources(self) -> dict[str, str]:
-        return {name: self.execution.digest(name) for name in self.execution.sources}
 
     def _bisect(self, baseline: Subject, candidate: Subject, result: CandidateResult) -> Iterator[Event]:
         from optkit.workflow.bisecting import bisect
@@ -334,15 +279,15 @@ class _Run:
             started=datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
             seconds=time.time() - self.started,
             outcome="approved" if kept else "refused",
-            baseline=self._baseline(baseline, timings),
+            baseline=baseline_result(self.recipe, baseline, timings, self.execution),
             candidates=tuple(candidates),
-            steps=tuple(self._step(event) for event in self.execution.finished.values()),
-            provenance=provenance(self._sources(), SEED),
+            steps=tuple(step_result(event, self.execution) for event in self.execution.finished.values()),
+            provenance=provenance(source_digests(self.execution), SEED),
             remarks=tuple(self.remarks),
             class_names=packaging.class_names(self.recipe, self.execution.sources),
             skipped=self.skipped,
             choice=choice,
-            command=_command(self.request),
+            command=command(self.request),
         )
         reporting.write(report, self.folder)
         if self.request.lock:
@@ -350,30 +295,3 @@ class _Run:
             path = output.write_lock(self.recipe.path, rows, report.provenance.versions)
             yield Note(f"wrote {path}")
         return report
-
-    def _baseline(self, baseline: Subject, timings: Timings) -> BaselineResult:
-        return BaselineResult(
-            name=baseline.name,
-            runtime=baseline.runtime,
-            digest=self.execution.digest(baseline.reference),
-            size_bytes=packaging.model_bytes(self.execution.path(self.recipe.reference)),
-            timing=timings.of(baseline.name),
-        )
-
-    def _step(self, event: StepFinished) -> StepResult:
-        step = self.execution.steps[event.step]
-        size, operators = model_facts(event.kind, self.execution.path(event.step))
-        return StepResult(
-            name=step.name,
-            pass_name=type(step.do).__name__,
-            options=step.do.config(),
-            inputs={role: self.execution.digest(reference) for role, reference in step.inputs.items()},
-            digest=event.digest,
-            key=event.key,
-            cached=event.cached,
-            seconds=event.record["seconds"],
-            peak_rss_bytes=event.record["peak_rss_bytes"],
-            notes=event.record["notes"],
-            size_bytes=size,
-            operators=operators,
-        )

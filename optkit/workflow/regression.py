@@ -1,24 +1,26 @@
 """Judges a candidate against the same candidate of the last release.
 
-Times are compared as speed-ups: the original is timed in both runs, so that what the machine did then and does now
-cancels. Losses of accuracy are compared as losses against the original, where the original is the same.
+Times are compared as speed-ups (the original is timed in both runs, so that what the machine did then and does now
+cancels) and, on one machine class, in milliseconds; of both, the smaller loss counts. Losses of accuracy are compared
+as losses against the original, where the original is the same.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from optkit.core.estimates import difference, quotient
 from optkit.core.gates import Estimate, Gate, Verdict, judge
 from optkit.core.linking import DATA
 from optkit.report import format as fmt
+from optkit.workflow.releasing import p50_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from optkit.core.release import Release, ReleasedCandidate, ReleasedMetric
-    from optkit.core.results import BaselineResult, CandidateResult, Interval, MetricResult
+    from optkit.core.release import MachineClass, Release, ReleasedCandidate, ReleasedMetric
+    from optkit.core.results import CandidateResult, Interval, MetricResult
 
 RULE = "max_regression"
 DEFAULTS = {"latency": 0.1, "size": 0.01, "memory": 0.1}
@@ -27,23 +29,31 @@ Found: TypeAlias = "tuple[Estimate | str, str]"
 """What regressed by how much, or why that is unknown; and the numbers for people."""
 
 
-def regressions(
-    gates: Mapping[str, Gate],
-    release: Release,
-    original: BaselineResult,
-    sources: Mapping[str, str],
-    now: CandidateResult,
-) -> list[Verdict]:
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What the numbers of a run rest on.
+
+    Attributes:
+        original: Digest of the original model.
+        sources: Source → digest.
+        machine: Where it was timed.
+    """
+
+    original: str
+    sources: Mapping[str, str]
+    machine: MachineClass
+
+
+def regressions(gates: Mapping[str, Gate], release: Release, here: Conditions, now: CandidateResult) -> list[Verdict]:
     """Judges every `max_regression` of a recipe, and the defaults for what the release holds.
 
     Args:
         gates: By metric name, latency, size or memory.
         release: The baseline file.
-        original: Of this run.
-        sources: Source → digest, of this run.
+        here: Conditions of this run.
         now: The candidate; its verdicts are not looked at.
     """
-    then, found = release.candidates.get(now.name), losses(release, original, sources, now)
+    then, found = release.candidates.get(now.name), losses(release, here, now)
     verdicts = []
     for name, gate in _limits(gates, then).items():
         why = f"the baseline holds no {name} of {now.name}" if then else f"the baseline holds no candidate {now.name}"
@@ -53,14 +63,10 @@ def regressions(
     return verdicts
 
 
-def losses(
-    release: Release, original: BaselineResult, sources: Mapping[str, str], now: CandidateResult
-) -> dict[str, Found]:
+def losses(release: Release, here: Conditions, now: CandidateResult) -> dict[str, Found]:
     """Returns metric, latency, size or memory → what a candidate lost since the release; arguments as above."""
     then = release.candidates.get(now.name)
-    if then is None:
-        return {}
-    return dict(_losses(then, release, now, sources, same_original=release.original == original.digest))
+    return dict(_losses(then, release, here, now)) if then else {}
 
 
 def _limits(gates: Mapping[str, Gate], then: ReleasedCandidate | None) -> dict[str, Gate]:
@@ -81,11 +87,11 @@ def _limits(gates: Mapping[str, Gate], then: ReleasedCandidate | None) -> dict[s
 
 
 def _losses(
-    then: ReleasedCandidate, release: Release, now: CandidateResult, sources: Mapping[str, str], *, same_original: bool
+    then: ReleasedCandidate, release: Release, here: Conditions, now: CandidateResult
 ) -> Iterator[tuple[str, Found]]:
     sizes = f"{fmt.size(now.size_bytes)}, {fmt.size(then.size_bytes)} in the baseline"
     yield "size", (_growth(then.size_bytes, now.size_bytes), sizes)
-    yield "latency", _latency(then, now)
+    yield "latency", _latency(then, now, same_machine=release.machine == here.machine)
     yield "memory", _memory(then, now)
     for metric in now.metrics:
         before, part = then.metrics.get(metric.name), DATA + metric.data
@@ -93,24 +99,25 @@ def _losses(
             continue
         if before.kind != metric.kind:
             yield metric.name, (f"it was of kind {before.kind} in the baseline", "")
-        elif release.sources.get(part) != sources.get(part):
+        elif release.sources.get(part) != here.sources.get(part):
             yield metric.name, (f"{part} is not what the baseline was judged on", "")
+        elif release.original != here.original:
+            yield metric.name, _values_apart(metric, before)
         else:
-            same_model = now.digest == then.digest
-            yield metric.name, _metric(metric, before, same_original=same_original, same_model=same_model)
+            yield metric.name, _metric(metric, before, same_model=now.digest == then.digest)
 
 
-def _metric(metric: MetricResult, before: ReleasedMetric, *, same_original: bool, same_model: bool) -> Found:
-    was = fmt.interval(before.value, before.kind)
-    remark = f"{fmt.interval(metric.candidate, metric.kind)}, {was} in the baseline"
-    if not same_original:
-        return _values_apart(metric, before), remark
+def _metric(metric: MetricResult, before: ReleasedMetric, *, same_model: bool) -> Found:
     lost = difference(metric.drop, _estimate(before.drop))
     # The same bytes on the same samples: whatever differs is no matter of chance.
-    return (Estimate.exact(lost.value) if same_model else lost), remark
+    return (Estimate.exact(lost.value) if same_model else lost), _values(metric, before)
 
 
-def _latency(then: ReleasedCandidate, now: CandidateResult) -> Found:
+def _values(metric: MetricResult, before: ReleasedMetric) -> str:
+    return f"{fmt.interval(metric.candidate, metric.kind)}, {fmt.interval(before.value, before.kind)} in the baseline"
+
+
+def _latency(then: ReleasedCandidate, now: CandidateResult, *, same_machine: bool) -> Found:
     if now.timing is None or now.speedup is None:
         return now.untimed or "it was not timed", ""
     if then.timing is None:
@@ -119,10 +126,16 @@ def _latency(then: ReleasedCandidate, now: CandidateResult) -> Found:
     if conditions[0] != conditions[1]:
         before, after = (_conditions(*each) for each in conditions)
         return f"it was timed with {before} then and with {after} now", ""
-    slower = quotient(_estimate(then.timing.speedup), now.speedup)
-    lost = Estimate(slower.value - 1, slower.lower - 1, slower.upper - 1)
-    before = fmt.speedup(_estimate(then.timing.speedup)).removeprefix("speed-up ")
-    return lost, f"{fmt.speedup(now.speedup)}, {before} in the baseline"
+    speedup, p50 = _estimate(then.timing.speedup), then.timing.p50_ms
+    slower = [quotient(speedup, now.speedup)]
+    remark = f"{fmt.speedup(now.speedup)}, {fmt.speedup(speedup).removeprefix('speed-up ')} in the baseline"
+    if same_machine:
+        slower.append(quotient(_estimate(p50_of(now.timing)), _estimate(p50)))
+        remark += f"; p50 {fmt.milliseconds(now.timing.p50_ms)}, {fmt.milliseconds(p50.value)} in the baseline"
+    # A slower candidate shows in both. A slower machine shows in the milliseconds alone, and an original that a new
+    # version, or a less busy machine, made faster shows in the speed-up alone.
+    least = min(slower, key=lambda ratio: ratio.value)
+    return Estimate(least.value - 1, least.lower - 1, least.upper - 1), remark
 
 
 def _conditions(runtime: str, threads: int, sizes: Mapping[str, int]) -> str:
@@ -142,12 +155,12 @@ def _growth(before: int, after: int) -> Estimate:
     return Estimate.exact((after - before) / before)
 
 
-def _values_apart(metric: MetricResult, before: ReleasedMetric) -> Estimate | str:
+def _values_apart(metric: MetricResult, before: ReleasedMetric) -> Found:
     """Returns the loss between two candidates whose originals differ, such as before and after a training."""
     if metric.baseline is None:
-        return "the original is another one, and this metric compares with it"
+        return "the original is another one, and this metric compares with it", ""
     pair = _estimate(before.value), _estimate(metric.candidate)
-    return difference(*pair) if metric.higher_is_better else difference(*reversed(pair))
+    return difference(*(pair if metric.higher_is_better else pair[::-1])), _values(metric, before)
 
 
 def _estimate(interval: Interval) -> Estimate:

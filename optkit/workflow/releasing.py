@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from itertools import chain
 from pathlib import Path
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 
     from optkit.core.gates import Estimate
     from optkit.core.recipe import Recipe
-    from optkit.core.results import CandidateResult, MetricResult, Provenance, RunReport
+    from optkit.core.results import CandidateResult, MetricResult, Provenance, RunReport, Timing
 
+_NORMAL_95 = 1.96
 RENEW = "`optkit baseline save RUN` writes a new one"
 
 
@@ -186,8 +188,21 @@ def _timing(candidate: CandidateResult) -> ReleasedTiming | None:
         runtime=timing.runtime,
         threads=timing.threads,
         sizes=timing.sizes,
-        p50_ms=timing.p50_ms,
+        p50_ms=p50_of(timing),
         middle_half_ms=(low, high),
         speedup=_interval(candidate.speedup),
         peak_rss_bytes=timing.peak_rss_bytes,
     )
+
+
+def p50_of(timing: Timing) -> Interval:
+    """Returns the median latency with a distribution-free interval over the medians of the rounds.
+
+    Runs of one round are alike and no independent samples; rounds nearly are.
+
+    Source: H. A. David and H. N. Nagaraja, Order Statistics (2003), section 7.1.
+    """
+    medians = sorted(map(statistics.median, timing.samples_ms))
+    count = len(medians)
+    rank = max(0, math.floor((count - _NORMAL_95 * math.sqrt(count)) / 2))
+    return Interval(timing.p50_ms, min(medians[rank], timing.p50_ms), max(medians[-1 - rank], timing.p50_ms))

@@ -14,9 +14,10 @@ from optkit.core.passes import DEFAULT_TARGET
 from optkit.core.recipe import Step
 from optkit.core.validate import did_you_mean
 from optkit.workflow import output
-from optkit.workflow.choices import CALIBRATION, SEARCH, apart, choices
+from optkit.workflow.choices import choices
 from optkit.workflow.host import this_host
 from optkit.workflow.models import new_execution, open_model
+from optkit.workflow.splits import CALIBRATION, SEARCH, apart
 from optkit.workflow.tables import load_tables
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from optkit.core import interface
 from optkit.core.events import Event, Note, StepProgress, StepStarted
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
     from optkit.core.recipe import Recipe
     from optkit.core.runner import Execution
-    from optkit.measure.latency_report import LatencyReport
+    from optkit.measure.latency_report import LatencyReport, Progress
     from optkit.measure.latency_report import Subject as Timed
     from optkit.workflow.evaluation import Subject
 
+R = TypeVar("R")
 STEP = "latency"
 
 
@@ -80,6 +81,7 @@ def measure(
         yield StepStarted(STEP)
         seconds = recipe.measure.seconds * len(timed)
         report = yield from run(subjects, model, seconds, recipe.measure.precision, profile=True)
+        report.raise_failure()
     runtimes = {subject.name: subject.runtime for subject in (baseline, *candidates)}
     return Timings(model.sizes("opt"), threads, runtimes, report, untimed, baseline.name)
 
@@ -110,17 +112,23 @@ def run(
     """Times subjects on made-up inputs at the tuned sizes, passing progress on as events; says what has no profile."""
     from optkit.measure.latency import made_up_feeds, measure_latency
 
-    measurement = measure_latency(subjects[0], subjects[1:], made_up_feeds(model), seconds, precision, profile=profile)
+    report = yield from as_events(
+        measure_latency(subjects[0], subjects[1:], made_up_feeds(model), seconds, precision, profile=profile)
+    )
+    for line in unprofiled(report):
+        yield Note(line)
+    return report
+
+
+def as_events(measurement: Generator[Progress, None, R]) -> Generator[Event, None, R]:
+    """Passes the progress of a measurement on as events and returns what it found."""
     while True:
         try:
             progress = next(measurement)
         except StopIteration as stop:
-            report: LatencyReport = stop.value
-            report.raise_failure()
+            result: R = stop.value
             yield StepProgress(STEP, 1.0, "done")
-            for line in unprofiled(report):
-                yield Note(line)
-            return report
+            return result
         yield StepProgress(STEP, progress.fraction, progress.text.strip())
 
 

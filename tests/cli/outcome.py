@@ -52,5 +52,7 @@ def assert_nothing_deployable(out: Path) -> None:
     if "junit.xml" in left:
         suite = junit(out)
         assert suite.find(".//failure") is not None or suite.find(".//error") is not None
+    if "report.html" in left:
+        assert "Approved: " not in (out / "report.html").read_text()
     if "report.json" in left:
         assert '"outcome": "refused"' in (out / "report.json").read_text()

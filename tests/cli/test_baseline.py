@@ -35,6 +35,7 @@ def test_falling_behind_the_last_release_is_refused_everywhere(optkit: Optkit, p
         released = content["candidates"]["quantize"]
         released["size_bytes"] = 1000
         released["timing"]["speedup"] = dict.fromkeys(("value", "lower", "upper"), 50.0)
+        released["timing"]["p50_ms"] = dict.fromkeys(("value", "lower", "upper"), 0.0001)
 
     edit(saved, was_better)
     out = project.folder.parent / "out"

@@ -31,6 +31,8 @@ def test_optimize_writes_everything_for_people_and_programs(onnx_run: Run) -> No
     assert candidate["timing"]["profile"]["int8_share"] > 0
     assert report["baseline"]["timing"]["profile"]["int8_share"] == 0
     assert "Where the time goes" in (onnx_run.folder / "summary.md").read_text()
+    page = (onnx_run.folder / "report.html").read_text()
+    assert all(said in page for said in ("Approved: ", "Noise by layer", "Calibration", "optkit optimize recipe.yaml"))
 
 
 def test_optimize_tells_programs_what_happens(onnx_run: Run) -> None:
@@ -138,6 +140,52 @@ def test_bench_compares_with_the_first(optkit: Optkit, project: Project, onnx_ru
     assert "speed-up" not in lines[1]
     assert lines[2].startswith(f"{models[0]} (2)  onnxruntime")
     assert "speed-up" in lines[2]
+
+
+def test_bench_skips_what_is_not_here_and_times_the_others(optkit: Optkit, project: Project) -> None:
+    model = project.folder / "model.onnx"
+    quick = ("--seconds", "0.2", "--threads", "1", "--precision", "0.5")
+    both = ("--runtime", "onnxruntime-tensorrt,onnxruntime")
+    lines = optkit("bench", model, *both, *quick).out.splitlines()
+    assert lines[1].startswith(f"{model} (onnxruntime)")
+    assert lines[2] == (
+        f"{model} (onnxruntime-tensorrt): skipped, the runtime onnxruntime-tensorrt cannot run here: "
+        "this onnxruntime was built without TensorrtExecutionProvider"
+    )
+    alone = optkit("bench", model, "--runtime", "onnxruntime-tensorrt", *quick, code=4)
+    assert "built without TensorrtExecutionProvider" in alone.err
+
+
+def test_bench_prints_the_others_before_it_says_which_model_failed(
+    optkit: Optkit, project: Project, tmp_path: Path
+) -> None:
+    model, junk = project.folder / "model.onnx", tmp_path / "junk"
+    optkit("run", "simplify", model, "-o", junk)
+    (junk / "model.onnx").write_bytes(b"junk")
+    done = optkit("bench", model, junk, "--seconds", "0.2", "--threads", "1", code=2)
+    assert f"timing '{junk}': model.onnx is damaged" in done.err
+    assert done.out.splitlines()[1].startswith(str(model))
+
+
+def test_a_sweep_marks_the_settings_that_none_beats(optkit: Optkit, project: Project) -> None:
+    model = project.folder / "model.onnx"
+    settings = ("--sweep", "--batches", "1,2", "--threads", "1", "--instances", "1")
+    found = optkit("bench", model, *settings, "--seconds", "4", "--json").json
+    assert [(point["batch"], point["threads"], point["instances"]) for point in found["points"]] == [
+        (1, 1, 1),
+        (2, 1, 1),
+    ]
+    assert any(point["pareto"] for point in found["points"])
+    assert found["skipped"] == []
+    assert all((point["joules"] is None) == bool(found["no_energy"]) for point in found["points"])
+    for arguments, expected in (
+        (["--sweep", "--batches", "1000"], "a batch of 1000: the model takes"),
+        (["--sweep", "--profile"], "--sweep takes one model"),
+        (["--batches", "4"], "are for a --sweep"),
+        (["--sweep", "--instances", "1,0"], "0 is not in the range x>=1"),
+        (["--sweep", "--runtime", "onnxruntime,torch"], "a sweep is made in one runtime"),
+    ):
+        assert expected in optkit("bench", model, *arguments, code=2).err
 
 
 def test_eval_compares_with_the_first(optkit: Optkit, project: Project, onnx_run: Run) -> None:

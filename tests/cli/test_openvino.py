@@ -60,9 +60,9 @@ def test_the_other_candidate_is_packaged(optkit: Optkit, project: Project, tmp_p
 def test_bench_and_eval_take_a_runtime(optkit: Optkit, project: Project) -> None:
     pytest.importorskip("openvino")
     model = project.folder / "model.onnx"
-    lines = optkit("bench", model, model, "--runtime", "onnxruntime", "--runtime", "openvino", *QUICK).out.splitlines()
-    assert "onnxruntime" in lines[1]
-    assert "openvino" in lines[2]
+    lines = optkit("bench", model, "--runtime", "onnxruntime,openvino", *QUICK).out.splitlines()
+    assert lines[1].startswith(f"{model} (onnxruntime)")
+    assert lines[2].startswith(f"{model} (openvino)")
     on = ("--data", project.folder / "evaluation.npz", "--output", "logits")
     found = optkit("eval", model, *on, "--runtime", "openvino", "--json").json
     assert found[str(model)]["candidate"]["value"] == 1.0
@@ -71,7 +71,8 @@ def test_bench_and_eval_take_a_runtime(optkit: Optkit, project: Project) -> None
 MISTAKES = {
     "unknown": (["--runtime", "tvm"], "unknown runtime 'tvm'"),
     "of another kind": (["--runtime", "torch"], "the runtime torch opens no model of kind onnx"),
-    "too many": (["--runtime", "onnxruntime", "--runtime", "onnxruntime"], "2 runtimes for 1 models"),
+    "twice the same": (["--runtime", "onnxruntime,onnxruntime"], "2 runtimes for 1 models"),
+    "one that it does not fit": (["--runtime", "onnxruntime,torch"], "the runtime torch does not open"),
 }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from optkit.core.gates import Estimate, Gate, judge
+from optkit.core.gates import Estimate, Gate, SliceGate, judge
 from optkit.core.results import (
     BaselineResult,
     CandidateResult,
@@ -20,6 +20,7 @@ from optkit.core.results import (
     Profile,
     Provenance,
     RunReport,
+    SliceResult,
     StepResult,
     Timing,
 )
@@ -201,7 +202,12 @@ def with_candidates(report: RunReport, names: tuple[str, str, str] = ("int8", "h
     verdicts = judge("top1", Gate(max_drop=0.001), {"max_drop": DROP})
     third = replace(candidate(names[2]), verdicts=tuple(verdicts), approved=False, packages={})
     command = ("optkit", "optimize", "recipe.yaml", "--set", "steps.int8.ranges=kl")
-    return replace(report, candidates=(candidate(names[0]), second, third), command=command)
+    first = candidate(names[0])
+    part = SliceResult("label", names[1], 40, Interval(1.0, 0.9, 1.0), Interval(0.9, 0.8, 1.0), DROP, DROP)
+    sliced = replace(first.metrics[0], slices=(part, replace(part, slice="cat")))
+    gates = judge("top1", SliceGate(max_drop=0.004, inconclusive="pass"), {"max_drop": DROP}, f"label={names[1]}")
+    first = replace(first, metrics=(sliced, *first.metrics[1:]), verdicts=(*first.verdicts, *gates))
+    return replace(report, candidates=(first, second, third), command=command)
 
 
 def with_notes(report: RunReport, name: str = "conv_1") -> RunReport:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optkit.core.errors import UsageError
+from optkit.core.results import Choice
 from optkit.report.junit import write_junit, write_junit_error
 
 if TYPE_CHECKING:
@@ -88,6 +89,26 @@ def test_accepted_though_not_passed_is_skipped_with_its_reason(accepting: RunRep
     assert inconclusive is not None
     assert unmeasured.attrib["message"] == "unmeasured, accepted by the recipe: there is no GPU here"
     assert "about 3200 samples would settle it" in inconclusive.attrib["message"]
+
+
+def test_what_was_chosen_is_a_case_of_its_own(approved: RunReport, path: Path) -> None:
+    kept = Choice("min_latency", ("quantize",), "quantize kept", {}, "machine")
+    cases = written(replace(approved, choice=kept), path).iter("testcase")
+    (case,) = (each for each in cases if each.get("classname") == "objective")
+    assert (case.get("name"), case.findtext("system-out")) == ("min_latency", "quantize kept")
+
+
+def test_nothing_chosen_is_a_failure_though_every_gate_holds(approved: RunReport, path: Path) -> None:
+    nothing = Choice("max_throughput", (), "nothing is kept: too slow", {}, "machine")
+    root = written(replace(approved, choice=nothing, outcome="refused"), path)
+    assert [failure.get("message") for failure in root.iter("failure")] == ["nothing is kept: too slow"]
+    assert root.get("failures") == "1"
+
+
+def test_a_target_that_was_skipped_never_passes(approved: RunReport, path: Path) -> None:
+    root = written(replace(approved, skipped={"openvino-cpu": "openvino is not installed"}), path)
+    assert [skipped.get("message") for skipped in root.iter("skipped")] == ["openvino is not installed"]
+    assert root.get("skipped") == "1"
 
 
 def test_error_before_any_verdict(golden: Golden, path: Path) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from optkit.serving.triton_install import Installation
 
-GOLDEN = Path(__file__).parent / "golden" / "engines"
+GOLDEN = Path(__file__).parents[1] / "golden" / "engines"
 FACE = Interface(
     (Tensor("x", "float32", ("batch", 3)),), (Tensor("y", "float32", ("batch", 4)),), {"batch": Dim(1, 4, 16)}
 )

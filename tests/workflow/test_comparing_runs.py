@@ -13,7 +13,7 @@ from optkit.core.gates import Estimate
 from optkit.core.results import Choice, StepResult
 from optkit.report.json_report import write_json
 from optkit.workflow.comparing_runs import compare_runs
-from tests.report.conftest import top1
+from tests.report.conftest import timing, top1
 from tests.workflow.released import RUN, changed, elsewhere, with_candidate
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from optkit.core.results import RunReport
 
 QUANTIZE = StepResult("q", "Quantize", {"ranges": "mse"}, {}, "1" * 64, "2" * 64, False, 1.0, 1, {})  # noqa: FBT003  # cached
+
+STEADY = with_candidate(timing=replace(timing("onnxruntime", 0.5, 1 << 20), samples_ms=((0.5, 0.5),) * 8))
 
 
 @pytest.fixture
@@ -86,10 +88,17 @@ def test_targets_and_choices_are_part_of_the_recipe(compare: Callable[..., dict[
 def test_a_change_counts_only_if_the_intervals_say_so(
     speedup: Estimate, meaning: str, compare: Callable[..., dict[str, Any]]
 ) -> None:
-    assert (
-        compare(with_candidate(speedup=speedup, digest="0" * 64))["numbers"]["quantize"]["latency"]["meaning"]
-        == meaning
+    p50 = 0.5 * 3.1 / speedup.value
+    steady = replace(timing("onnxruntime", p50, 1 << 20), samples_ms=((p50, p50),) * 8)
+    found = compare(with_candidate(speedup=speedup, timing=steady, digest="0" * 64), STEADY)
+    assert found["numbers"]["quantize"]["latency"]["meaning"] == meaning
+
+
+def test_a_gain_counts_only_if_milliseconds_and_speedup_agree(compare: Callable[..., dict[str, Any]]) -> None:
+    slower_original = with_candidate(
+        speedup=Estimate(6.0, 5.9, 6.1), digest="0" * 64, timing=STEADY.candidates[0].timing
     )
+    assert compare(slower_original, STEADY)["numbers"]["quantize"]["latency"]["meaning"] == "not told apart"
 
 
 def test_a_loss_of_accuracy_has_its_bounds(compare: Callable[..., dict[str, Any]]) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from optkit.core.errors import UsageError
 from optkit.core.events import StepStarted
-from optkit.workflow.optimize import Request, optimize
+from optkit.workflow.optimize import optimize
+from optkit.workflow.request import Request
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,13 +10,13 @@ import pytest
 
 from optkit.core.gates import Estimate, Gate, Status, Verdict
 from optkit.core.results import Interval
-from optkit.workflow.regression import regressions
+from optkit.workflow.regression import Conditions, regressions
 from optkit.workflow.releasing import release_of
 from tests.report.conftest import timing, top1
 from tests.workflow.released import RUN, changed
 
 if TYPE_CHECKING:
-    from optkit.core.release import Release
+    from optkit.core.release import MachineClass, Release
     from optkit.core.results import BaselineResult, CandidateResult
 
 RELEASE = release_of(RUN)
@@ -30,10 +30,12 @@ def judged(
     gates: dict[str, Gate] | None = None,
     release: Release = RELEASE,
     original: BaselineResult = RUN.baseline,
+    machine: MachineClass = RELEASE.machine,
     **sources: str,
 ) -> dict[str, Verdict]:
     given = RUN.provenance.sources | {name.replace("_", "."): digest for name, digest in sources.items()}
-    found = regressions(TOP1 if gates is None else gates, release, original, given, now)
+    here = Conditions(original.digest, given, machine)
+    found = regressions(TOP1 if gates is None else gates, release, here, now)
     assert {verdict.rule for verdict in found} <= {"max_regression"}
     return {verdict.gate: verdict for verdict in found}
 
@@ -42,12 +44,21 @@ def with_timing(speedup: Estimate | None = RUN.candidates[0].speedup, **changes:
     return changed(timing=replace(timing("onnxruntime", 0.5, 96 << 20), **changes), speedup=speedup)
 
 
+def timed(speedup: Estimate, p50: float) -> CandidateResult:
+    return with_timing(speedup, p50_ms=p50, samples_ms=((p50, p50),) * 8)
+
+
+STEADY = release_of(replace(RUN, candidates=(timed(Estimate(3.1, 3.05, 3.15), 0.5),)))
+
+
 def test_the_same_run_again_passes_by_the_defaults() -> None:
     found = judged(changed())
     assert {name: (verdict.limit, verdict.status) for name, verdict in found.items()} == {
         "top1": (0.01, PASSED), "size": (0.01, PASSED), "latency": (0.1, PASSED), "memory": (0.1, PASSED),
     }  # fmt: skip
-    assert found["latency"].reason == "speed-up 3.10x [2.90x, 3.30x], 3.10x [2.90x, 3.30x] in the baseline"
+    assert found["latency"].reason == (
+        "speed-up 3.10x [2.90x, 3.30x], 3.10x [2.90x, 3.30x] in the baseline; p50 0.5 ms, 0.5 ms in the baseline"
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,18 +66,27 @@ def test_the_same_run_again_passes_by_the_defaults() -> None:
     [
         (Estimate(3.1, 3.05, 3.15), PASSED),
         (Estimate(4.0, 3.9, 4.1), PASSED),
-        (Estimate(2.85, 2.8, 2.9), INCONCLUSIVE),
+        (Estimate(2.85, 2.78, 2.92), INCONCLUSIVE),
         (Estimate(2.0, 1.9, 2.1), FAILED),
         (Estimate(math.nan, math.nan, math.nan), FAILED),
     ],
 )
 def test_latency_is_judged_by_how_the_speedup_changed(speedup: Estimate, status: Status) -> None:
-    assert judged(with_timing(speedup))["latency"].status is status
+    slower = 0.5 * 3.1 / speedup.value
+    assert judged(timed(speedup, slower), release=STEADY)["latency"].status is status
 
 
-def test_a_machine_that_slows_down_slows_the_original_too() -> None:
-    now = with_timing(p50_ms=5.0, samples_ms=((5.0, 5.0), (5.0, 5.0)))
-    assert judged(now)["latency"].estimate == judged(changed())["latency"].estimate
+def test_a_slower_machine_alone_is_no_regression() -> None:
+    found = judged(timed(Estimate(3.1, 3.05, 3.15), 5.0), release=STEADY)["latency"]
+    assert found.status is PASSED
+    assert found.reason.endswith("; p50 5 ms, 0.5 ms in the baseline")
+
+
+def test_a_faster_original_alone_is_no_regression_on_the_same_machine() -> None:
+    now = timed(Estimate(2.0, 1.95, 2.05), 0.5)
+    assert judged(now, release=STEADY)["latency"].status is PASSED
+    elsewhere = replace(RELEASE.machine, cpu="Other CPU")
+    assert judged(now, release=STEADY, machine=elsewhere)["latency"].status is FAILED
 
 
 @pytest.mark.parametrize(
@@ -184,6 +204,6 @@ def test_what_compares_with_the_original_means_nothing_against_another() -> None
 
 def test_leniency_is_that_of_the_gate() -> None:
     gates = {"latency": Gate(min_speedup=1.0, inconclusive="pass", unmeasured="pass")}
-    assert judged(with_timing(Estimate(2.85, 2.8, 2.9)), gates)["latency"].accepted
+    assert judged(timed(Estimate(2.85, 2.78, 2.92), 0.55), gates, STEADY)["latency"].accepted
     assert judged(with_timing(threads=4), gates)["latency"].accepted
-    assert not judged(with_timing(Estimate(2.0, 1.9, 2.1)), gates)["latency"].accepted
+    assert not judged(timed(Estimate(2.0, 1.9, 2.1), 0.8), gates, STEADY)["latency"].accepted

@@ -10,9 +10,11 @@ import pytest
 
 from optkit.core.errors import GateFailed, UsageError
 from optkit.core.release import Release
+from optkit.core.results import Interval
 from optkit.report.codec import encode, load
 from optkit.report.json_report import write_json
-from optkit.workflow.releasing import machine_class, read_release, release_of, remarks, save_release
+from optkit.workflow.releasing import machine_class, p50_of, read_release, release_of, remarks, save_release
+from tests.report.conftest import timing
 from tests.workflow.released import RUN, changed, elsewhere, with_candidate
 
 if TYPE_CHECKING:
@@ -79,6 +81,14 @@ def test_the_spread_of_a_median_is_that_of_all_runs() -> None:
     released = release_of(with_candidate(timing=timing)).candidates["quantize"].timing
     assert released is not None
     assert released.middle_half_ms == (2.0, 4.0)
+
+
+def test_the_bounds_of_a_median_are_those_of_the_rounds() -> None:
+    rounds = tuple((float(number),) * 3 for number in range(1, 101))
+    given = replace(timing("onnxruntime", 50.5, 1), samples_ms=rounds)
+    found = p50_of(given)
+    assert (found.lower, found.value, found.upper) == (41.0, 50.5, 60.0)  # 1.96 times half of ten rounds on either side
+    assert p50_of(replace(given, samples_ms=rounds[:3], p50_ms=2.0)) == Interval(2.0, 1.0, 3.0)
 
 
 def test_what_was_refused_is_no_release(tmp_path: Path) -> None:

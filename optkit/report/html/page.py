@@ -18,6 +18,7 @@ from optkit.report.html.sections.origin import provenance, reproduce
 from optkit.report.html.sections.overview import banner, overview
 from optkit.report.html.sections.profile import profile
 from optkit.report.html.sections.size import size
+from optkit.report.html.sections.slices import slices
 from optkit.report.html.sections.steps import steps
 from optkit.report.html.sections.throughput import throughput
 from optkit.report.html.sections.tradeoffs import tradeoffs
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 SECTIONS: tuple[Callable[[RunReport], Section | None], ...] = (
     tradeoffs,
     accuracy,
+    slices,
     latency,
     throughput,
     profile,
@@ -58,7 +60,7 @@ def page(report: RunReport) -> str:
 
 
 def failure_page(name: str, message: str, hint: str) -> str:
-    """Returns the page of a run that ended before it was judged.
+    """Returns the page of a run that did not reach its end.
 
     Args:
         name: The recipe.
@@ -72,7 +74,7 @@ def failure_page(name: str, message: str, hint: str) -> str:
             "h1", element("span", "✗", class_="mark", aria_hidden="true"),
             element("span", "Failed: ", class_="outcome"), element("span", name, class_="name"),
         ),
-        element("p", "The run ended before anything was judged; nothing was packaged.", class_="sentence"),
+        element("p", "The run did not reach its end; nothing was packaged.", class_="sentence"),
         class_="banner bad",
     )  # fmt: skip
     said = element("section", element("h2", "What went wrong"), element("pre", message, tabindex="0"))

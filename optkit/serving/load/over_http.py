@@ -71,6 +71,7 @@ class HttpServer:
     tensors: str = field(init=False)
 
     def __post_init__(self) -> None:
+        load("http")  # before anything is asked
         found = self._ask("/v2", "the server")
         self.name = f"{found.get('name', 'unnamed')} {found.get('version', '')}".strip()
         binary = _BINARY in (found.get("extensions") or ())

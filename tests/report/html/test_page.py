@@ -36,8 +36,8 @@ _HTML = (
 _SVG = "svg g path defs use text desc rect clippath pattern"
 ALLOWED = frozenset(f"{_HTML} {_SVG}".split(" "))
 ANCHORS = {
-    "choice", "accuracy", "latency", "throughput", "profile", "size", "layers", "calibration", "graph", "steps",
-    "reproduce", "provenance",
+    "choice", "accuracy", "slices", "latency", "throughput", "profile", "size", "layers", "calibration", "graph",
+    "steps", "reproduce", "provenance",
 }  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def test_figures_say_what_they_show_and_take_the_pages_colours(whole: str) -> No
 def test_what_quantize_noted_is_shown(whole: str) -> None:
     text = read(whole).text
     for said in (
-        "12.2 dB", "2.4 %", "no <scale>", "model.py:14", "gelu: 2 fused", "no-ops: 5 nodes removed",
+        "12.2 dB", "2.4 %", "label=half", "no <scale>", "model.py:14", "gelu: 2 fused", "no-ops: 5 nodes removed",
         "attention left out: slower", "optkit optimize recipe.yaml --set steps.int8.ranges=kl", "a" * 64,
     ):  # fmt: skip
         assert said in text
@@ -188,7 +188,7 @@ def test_a_large_run_stays_small(approved: RunReport) -> None:
 def test_what_was_chosen_is_said(approved: RunReport) -> None:
     choice = Choice("latency", ("int8",), "int8 is the fastest", {"half": "1.8 times as slow <x>"}, "f" * 64)
     text = read(page(replace(with_candidates(approved), choice=choice))).text
-    assert "2 of 3 candidates hold every gate; int8 is the fastest." in text
+    assert "2 of 3 candidates hold every gate that the recipe insists on; int8 is the fastest." in text
     assert "not kept: 1.8 times as slow <x>" in text
 
 

@@ -43,7 +43,7 @@ class Doubling:
     server: ThreadingHTTPServer | None = None
 
     def stop(self) -> None:
-        """Ends the server, its connections included, as if it had died."""
+        """Ends the server; no connection is accepted any more."""
         assert self.server is not None
         self.server.shutdown()
         self.server.server_close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -63,3 +64,14 @@ def test_another_machine_exits_2(optkit: Optkit, run: Path) -> None:
     assert (code, out) == (2, "")
     assert "192.0.2.1 is not this machine" in err
     assert "--allow-remote" in err
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_without_tritonclient_it_exits_4(
+    protocol: str, optkit: Optkit, doubling: Doubling, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, f"tritonclient.{protocol}", None)
+    code, out, err = optkit("load", doubling.url, "--protocol", protocol, "--run", run)
+    assert (code, out) == (4, "")
+    assert f"needs tritonclient[{protocol}]" in err
+    assert "optkit[triton]" in err

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from optkit.core.errors import UsageError, VerifyFailed
+from optkit.core.events import StepProgress
 from optkit.workflow.loading import Load, LoadReport, demand, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
+    from optkit.core.events import Event
     from tests.serving.load.conftest import Doubling, Handler
 
     Fault = Callable[[Handler, int], bool]
@@ -25,13 +27,16 @@ if TYPE_CHECKING:
 def wanted(doubling: Doubling, run: Path | None, concurrency: str = "2", **changes: object) -> Load:
     fields = {
         "url": doubling.url, "protocol": None, "tensors": "auto", "model": None, "run": run, "data": None,
-        "split": None, "batch": 1, "concurrency": concurrency, "seconds": 0.2, "timeout": 0.3, "allow_remote": False,
+        "split": None, "batch": 1, "concurrency": concurrency, "seconds": 0.2, "timeout": 5.0, "allow_remote": False,
     }  # fmt: skip
     return Load(**{**fields, **changes})  # type: ignore[arg-type]  # the fields above
 
 
 def driven(request: Load) -> LoadReport:
-    events = load(request)
+    return the_rest(load(request))
+
+
+def the_rest(events: Generator[Event, None, LoadReport]) -> LoadReport:
     while True:
         try:
             next(events)
@@ -52,11 +57,11 @@ def test_a_good_server_is_right_at_every_level(doubling: Doubling, run: Path) ->
     assert [level.concurrency for level in report.levels] == [1, 3]
     for level in report.levels:
         assert level.clean
-        assert level.answers > 5
+        assert level.answers > 0
         assert level.requests_per_second == pytest.approx(level.answers / 0.2, rel=1e-9)
         assert level.samples_per_second == level.requests_per_second
         assert level.mean_ms is not None
-        assert 0 < level.percentiles_ms["p50"] < 200
+        assert level.mean_ms > 0
         assert level.client_cores > 0
 
 
@@ -88,7 +93,7 @@ def redirects(handler: Handler, _: int) -> bool:
 
 
 def sleeps(handler: Handler, _: int) -> bool:
-    time.sleep(0.6)
+    time.sleep(1.0)
     return closes(handler, 0)
 
 
@@ -112,8 +117,8 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "other JSON": (body_of(b"[1]"), "the answer is no inference response"),
     "no outputs": (body_of(b'{"outputs": [{}]}'), "the answer is no inference response"),
     "deep JSON": (body_of(b"[" * 100_000), "the answer is no inference response"),
-    "sleeps": (sleeps, "no answer within 0.3 s"),
-    "drips": (drips, "no answer within 0.3 s"),
+    "sleeps": (sleeps, "no answer within 0.6 s"),
+    "drips": (drips, "no answer within 0.6 s"),
 }  # fmt: skip
 WRONG: dict[str, tuple[Fault, str]] = {
     "other values": (lambda handler, _: handler.double(3), "output 'y' is off by"),
@@ -129,8 +134,8 @@ def test_faults_are_errors(name: str, doubling: Doubling, run: Path) -> None:
     fault, message = FAULTS[name]
     after_questions(fault, doubling)
     started = time.monotonic()
-    report = driven(wanted(doubling, run))
-    assert time.monotonic() - started < 4
+    report = driven(wanted(doubling, run, timeout=0.6 if "no answer" in message else 5.0))
+    assert time.monotonic() - started < 8
     (level,) = report.levels
     assert (level.answers, level.wrong) == (0, 0)
     assert set(level.problems) == {message}
@@ -174,18 +179,21 @@ def test_answers_that_reach_the_wrong_client_are_found(doubling: Doubling, run: 
 
 def test_a_server_that_dies_leaves_what_was_measured(doubling: Doubling, run: Path) -> None:
     def dies(handler: Handler, number: int) -> bool:
-        if number > 60:
-            handler.server.socket.close()
-            return closes(handler, number)
-        return False
+        doubling.stop()
+        return closes(handler, number)
 
-    after_questions(dies, doubling)
-    report = driven(wanted(doubling, run, "1,2,4,8"))
-    assert report.levels[0].answers > 0 or report.levels[0].errors > 0
+    events = load(wanted(doubling, run, "1,2,4,8"))
+    for event in events:
+        if isinstance(event, StepProgress) and event.text == "concurrency 2":
+            break
+    doubling.misbehave = dies
+    report = the_rest(events)
+    assert report.levels[0].clean
+    assert report.levels[0].answers > 0
     assert report.levels[-1].dead
     assert report.untried
     assert "connection refused" in report.levels[-1].problems
-    with pytest.raises(VerifyFailed, match=r"concurrency (\d, )*8 was not tried"):
+    with pytest.raises(VerifyFailed, match=r"rightly any more: concurrency (\d, )*8 was not tried"):
         demand(report)
 
 
@@ -211,8 +219,8 @@ def test_the_server_must_answer_as_recorded_before_there_is_load(doubling: Doubl
 
 def test_a_server_that_drips_is_given_up_before_there_is_load(doubling: Doubling, run: Path) -> None:
     doubling.misbehave = drips
-    with pytest.raises(VerifyFailed, match=r"a request sent alone failed: no answer within 0\.3 s"):
-        driven(wanted(doubling, run))
+    with pytest.raises(VerifyFailed, match=r"a request sent alone failed: no answer within 0\.6 s"):
+        driven(wanted(doubling, run, timeout=0.6))
 
 
 def test_datasets_are_sent_and_nan_is_refused(doubling: Doubling, tmp_path: Path, samples: np.ndarray) -> None:

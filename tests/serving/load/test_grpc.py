@@ -67,14 +67,14 @@ def service() -> Iterator[tuple[Doubling, str, Any]]:
 
 
 def opened(url: str) -> GrpcServer:
-    return GrpcServer(endpoint.find(url, None, allow_remote=False), timeout=0.5)
+    return GrpcServer(endpoint.find(url, None, allow_remote=False), timeout=1.0)
 
 
 def level(server: GrpcServer, folder: Path, samples: np.ndarray, begin: Callable[[], None] = lambda: None) -> Level:
     np.savez(folder / "data.npz", x=samples)
     questions = from_data(server, server.model("double"), load_dataset(folder / "data.npz"), 2)
     begin()
-    steps = drive(server, questions, 3, seconds=0.2, timeout=0.5)
+    steps = drive(server, questions, 3, seconds=0.3, timeout=1.0)
     while True:
         try:
             next(steps)
@@ -104,12 +104,12 @@ def refuses(context: grpc.ServicerContext) -> None:
 
 
 def sleeps(_: grpc.ServicerContext) -> None:
-    time.sleep(0.8)
+    time.sleep(1.3)
 
 
 @pytest.mark.parametrize(
     ("fault", "message"),
-    [(refuses, "status RESOURCE_EXHAUSTED: queue full"), (sleeps, "no answer within 0.5 s")],
+    [(refuses, "status RESOURCE_EXHAUSTED: queue full"), (sleeps, "no answer within 1 s")],
 )
 def test_faults_are_errors(
     fault: Callable[[grpc.ServicerContext], None],

@@ -16,10 +16,11 @@ from optkit.report.tables import VERDICT_COLUMN, Sheet, comparison, untimed, ver
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from optkit.core.gates import Verdict
     from optkit.core.results import CandidateResult, Choice, MetricResult, RunReport, Timing
 
-_TILES = 2
-"""Metrics that are shown large."""
+_TILES, _CAVEATS = 2, 12
+"""Metrics that are shown large, and lines on what was let pass."""
 
 
 def banner(report: RunReport) -> Markup:
@@ -90,9 +91,15 @@ def _card(candidate: CandidateResult, base: Timing | None, choice: Choice | None
         element("div", *_tiles(candidate, base), class_="tiles"),
         _gates(candidate) if candidate.verdicts else None,
         None if candidate.verdicts else element("p", "No gate was set: nothing was demanded.", class_="muted"),
-        bullets([*left_out, *(f"accepted without having passed: {line}" for line in caveats(candidate)), *packages]),
+        bullets([*left_out, *_accepted(candidate), *packages]),
         class_=f"card {tone}",
     )
+
+
+def _accepted(candidate: CandidateResult) -> list[str]:
+    lines = [f"accepted without having passed: {line}" for line in caveats(candidate)]
+    more = [f"{len(lines) - _CAVEATS} more were accepted without having passed"] if len(lines) > _CAVEATS else []
+    return lines[:_CAVEATS] + more
 
 
 def _gates(candidate: CandidateResult) -> Markup:
@@ -139,6 +146,10 @@ def _tile(candidate: CandidateResult, gate: str, label: str, value: str, *detail
         element("span", label, class_="label"),
         element("span", value, class_="number"),
         *(element("span", detail, class_="detail") for detail in details),
-        element("span", f"{decision(said[0])}: {remark(said[0])}".removesuffix(": "), class_="why") if said else None,
+        element("span", _why(said[0]), class_="why") if said else None,
         class_=f"tile {tone}",
     )
+
+
+def _why(verdict: Verdict) -> str:
+    return ": ".join(part for part in (verdict.slice, decision(verdict), remark(verdict)) if part)
