@@ -128,7 +128,7 @@ def unserved_leaves(recipe: Recipe) -> dict[str, str]:
 
 def unserved(emitter: str, options: Emitter, runtime: str) -> str:
     """Returns why a serving runtime gets no entry for a model that `runtime` runs."""
-    return f"{emitter} runs models in {' or '.join(sorted(options.runtimes))}, and this one is made for {runtime}"
+    return f"{emitter} runs models in {', '.join(sorted(options.runtimes))}, and this one is made for {runtime}"
 
 
 def emit(deployables: Iterable[Deployable], emitter: Emitter, target: Path) -> None:

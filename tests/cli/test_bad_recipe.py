@@ -61,7 +61,7 @@ CASES = {
     "no YAML": (("{max_drop: 0.1}", "{max_drop: 0.1"), "(syntax)"),
     "a gate that demands nothing": (
         ("{max_drop: 0.1}", "{}"),
-        ":12:9  gates.top1  demands nothing  (add max_drop or min or max)",
+        ":12:9  gates.top1  demands nothing  (add max_drop or min or max or max_regression)",
     ),
     "a gate that does not apply": (
         ("max_drop: 0.1", "min_speedup: 2"),

@@ -42,7 +42,7 @@ def test_triton_gets_no_entry_for_it(optkit: Optkit, project: Project, tmp_path:
     pytest.importorskip("openvino")
     project.edit(FOR_OPENVINO)
     done = optkit("optimize", project.recipe, "-o", tmp_path / "out", code=2)
-    assert "triton runs models in onnxruntime, and this one is made for openvino" in done.err
+    assert "triton runs models in onnxruntime, tensorrt, tensorrt-rtx, and this one is made for openvino" in done.err
     assert "leave `package` out, or add a candidate for the target onnxruntime-cpu" in done.err
 
 
