@@ -18,7 +18,18 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 OPTKIT = Path(sys.executable).with_name("optkit")
-_PACKAGES = ("optkit", "torch", "onnx", "onnxruntime", "onnxscript", "onnxsim", "onnxslim", "numpy", "transformers")
+_PACKAGES = (
+    "optkit",
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "onnxsim",
+    "onnxslim",
+    "numpy",
+    "openvino",
+    "transformers",
+)
 
 
 def environment() -> dict[str, object]:

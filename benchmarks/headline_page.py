@@ -13,7 +13,8 @@ faster than PyTorch. `python benchmarks/headline.py` writes these tables: optkit
 made from the same exported file, timed interleaved in processes of their own and scored on the same samples in one run.
 Speeds are samples per second over PyTorch eager's in that run, 2 threads each. Scores stand with what is lost of the
 exported file's. Tool time and memory are those of whole commands, from the exported file on; optkit's hold comparing
-the graph with what it was, at several sizes and after each step, which the others do not.
+the graph with what it was, at several sizes and after each step, which the others do not. `benchmarks/rivals.txt` has
+the versions of rivals.
 """
 _NOTES = {
     "mnist": "A CNN of 33 000 parameters: what the runtime costs weighs more than its arithmetic.",
