@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from optkit.graph.fuse.match import Unmatched, made_by, near_miss, only_reader, scalar, split_scalar
+from optkit.graph.fuse.match import Unmatched, constant, made_by, near_miss, only_reader, scalar, split_scalar
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -98,13 +98,11 @@ def _moment(root: ir.Node) -> _Moment | None:
 
 def _axes(node: ir.Node) -> list[int]:
     """Returns the axes of a ReduceMean, sorted; empty if they are not known."""
-    import onnx_ir as ir
-
     given = node.inputs[1] if len(node.inputs) > 1 else None
     if given is None:
         return sorted(node.attributes.get_ints("axes", ()))
-    tensor = ir.convenience.get_const_tensor(given)
-    return [] if tensor is None else sorted(int(axis) for axis in tensor.numpy().ravel())
+    axes = constant(given)
+    return [] if axes is None else sorted(int(axis) for axis in axes.ravel())
 
 
 def _uncentered(moment: _Moment) -> ir.Value | None:

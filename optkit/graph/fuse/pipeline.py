@@ -99,8 +99,9 @@ def fuse_blocks(model: ir.Model, newest: int) -> Fusions:
             continue
         take_over(each.end, each.write(build))
         counts[each.kind] += 1
-    model.graph.sort()
-    merge_common(model)  # the layers of a model share a rotary table
+    if counts[ROTARY]:  # layers share a table
+        model.graph.sort()
+        merge_common(model)
     _sort(model)
     return Fusions(dict(counts), tuple(missed))
 
