@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optkit.core.interface import Interface
-    from optkit.runtimes import Session
+    from optkit.runtimes.session import Session
 
 _FOLDER, _DONE = "reference", "strategies.json"
 

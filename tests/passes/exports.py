@@ -11,7 +11,7 @@ from optkit.core import interface as interfaces
 from optkit.core.passes import Work
 from optkit.measure.feeding import made_up_inputs
 from optkit.passes import exporting
-from optkit.runtimes import RUNTIMES
+from optkit.runtimes.table import RUNTIMES
 
 if TYPE_CHECKING:
     from pathlib import Path

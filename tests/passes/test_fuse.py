@@ -17,7 +17,7 @@ from optkit.passes import export_attempt, export_reference, fusing
 from optkit.passes.fuse import Fuse
 from optkit.passes.quantize import Quantize
 from optkit.passes.simplify import Simplify
-from optkit.runtimes import RUNTIMES
+from optkit.runtimes.table import RUNTIMES
 from tests.passes.conftest import EXAMPLES, torch_source
 from tests.passes.exports import export
 
