@@ -14,7 +14,7 @@ from optkit.core.copying import copy_file
 from optkit.core.errors import MissingDependency, OptkitError, StepFailed, UsageError
 from optkit.core.messages import short_message
 from optkit.graph.save import MODEL_FILE
-from optkit.passes.engine_check import combine, require_ready, rule_refusals
+from optkit.passes.engine_check import refused, require_ready
 from optkit.passes.engine_config import add_profiles, check_options, configure
 from optkit.passes.engine_profiles import full_profiles, shapes_of
 from optkit.passes.timing_cache import timing_cache
@@ -85,13 +85,12 @@ def _prepare(do: BuildEngine, inputs: Mapping[str, Path], work: Work) -> _Job:
     interface = interfaces.read(inputs["model"])
     profiles = full_profiles(interface, do.profiles)
     path = inputs["model"] / MODEL_FILE
-    by_rule = rule_refusals(path)
     trt = library.load()
     for name in do.plugins:
         _load_plugin(inputs["files"] / name)
     work.progress(0.1, "parsing")
     parsed = parse(trt, path)
-    require_ready(combine(by_rule, parsed.errors, path), library.name)
+    require_ready(refused(parsed.errors, path), library.name)
     return _Job(do, library, trt, interface, profiles, parsed)
 
 

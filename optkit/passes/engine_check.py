@@ -9,6 +9,7 @@ from optkit.graph.load import load_model
 from optkit.graph.quiet import quiet
 from optkit.graph.shapes import refresh_shapes
 from optkit.graph.tensorrt_rules import REPLACE, Refusal, refusals, source_of
+from optkit.graph.tensorrt_scan import may_be_misread
 from optkit.graph.walk import nodes
 from optkit.runtimes.tensorrt.parsing import parse
 
@@ -36,6 +37,14 @@ def check_graph(path: Path, library: Library) -> tuple[list[Refusal], str]:
     except MissingDependency as error:
         return by_rule, f"optkit's rules ({error.message})"
     return combine(by_rule, errors, path), f"the parser of {library.name} {library.version}"
+
+
+def refused(errors: Sequence[ParserError], path: Path) -> list[Refusal]:
+    """Returns what keeps the file at `path` from becoming an engine, given what the parser says of it.
+
+    Our rules have to load the model: they are asked only if the parser refuses it, or may have misread it.
+    """
+    return combine(rule_refusals(path), errors, path) if errors or may_be_misread(path) else []
 
 
 def rule_refusals(path: Path) -> list[Refusal]:

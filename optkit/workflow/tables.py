@@ -30,7 +30,7 @@ TARGETS: dict[str, Target] = {
 def load_tables() -> Tables:
     """Returns all tables. A plugin's entry point adds a name; it cannot replace one of ours."""
     from optkit.measure.metrics import known_metrics
-    from optkit.passes import PASSES
+    from optkit.passes.table import PASSES
     from optkit.serving import EMITTERS
 
     return Tables(
