@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from optkit.core.passes import Work
     from optkit.measure.parity import ParityReport
     from optkit.measure.recorded import Recorded
-    from optkit.runtimes import Session
+    from optkit.runtimes.session import Session
 
     Attempt = tuple[str, Callable[[Path], ir.Model]]
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from optkit.core.passes import Work
-    from optkit.runtimes import Session
+    from optkit.runtimes.session import Session
 
 # Tried in turn for axes whose sizes nobody declared: tokens, small images, common images.
 _MOST_ELEMENTS = 1 << 31

@@ -14,7 +14,7 @@ from optkit.graph.clean import clean
 from optkit.graph.describe import apply_interface, check_interface
 from optkit.graph.load import load_model
 from optkit.graph.save import MODEL_FILE, save_model
-from optkit.runtimes import RUNTIMES
+from optkit.runtimes.table import RUNTIMES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from optkit.core.interface import Interface
     from optkit.measure.parity import OutputError, ParityReport
-    from optkit.runtimes import Session
+    from optkit.runtimes.session import Session
 
 
 def read_model(folder: Path) -> tuple[ir.Model, Interface]:

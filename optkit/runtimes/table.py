@@ -1,4 +1,4 @@
-"""The table of runtimes: opening one imports its library."""
+"""The table of runtimes: only it knows their names; opening one imports its library."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from optkit.runtimes.tensorrt.session import open_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
 
 RUNTIMES: Mapping[str, Runtime] = {
     runtime.name: runtime

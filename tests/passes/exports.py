@@ -10,7 +10,7 @@ import onnx
 from optkit.core import interface as interfaces
 from optkit.measure.feeding import made_up_inputs
 from optkit.passes.export import Export
-from optkit.runtimes import RUNTIMES
+from optkit.runtimes.table import RUNTIMES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -181,7 +181,7 @@ _RUN = """
 import sys
 from pathlib import Path
 from optkit.core.passes import Work
-from optkit.passes.table import PASSES
+from optkit.passes import PASSES
 folder = Path(sys.argv[1])
 model = folder / "source"
 for name in ("export", "simplify", "fuse", "quantize"):

@@ -18,7 +18,7 @@ from optkit.passes.export import Export
 from optkit.passes.fuse import Fuse
 from optkit.passes.quantize import Quantize
 from optkit.passes.simplify import Simplify
-from optkit.runtimes import RUNTIMES
+from optkit.runtimes.table import RUNTIMES
 from tests.passes.conftest import EXAMPLES, torch_source
 
 if TYPE_CHECKING:
