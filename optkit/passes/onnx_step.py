@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from optkit.core.interface import Interface
-    from optkit.measure.parity import OutputError, ParityReport
+    from optkit.measure.parity import OutputDifference, ParityReport
     from optkit.runtimes.session import Session
 
 
@@ -79,7 +79,7 @@ def parity_note(report: ParityReport) -> dict[str, object]:
     return note
 
 
-def error_note(error: OutputError) -> dict[str, float | None]:
+def error_note(error: OutputDifference) -> dict[str, float | None]:
     """Returns the measures of an output's error; JSON has no infinity, so that an exact match reads None."""
     values = asdict(error)
     del values["output"]
