@@ -22,7 +22,7 @@ class Log:
         dropped = (
             trt.ILogger.VERBOSE,
             trt.ILogger.INFO,
-        )  # thousands of lines: to ask for their names would take longer
+        )  # thousands of lines: even to read their names takes long
 
         class Logger(trt.ILogger):  # type: ignore[misc]  # likewise
             def __init__(self) -> None:
