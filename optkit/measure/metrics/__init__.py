@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from optkit.measure.metrics.accuracy import Accuracy, Agreement
 from optkit.measure.metrics.closeness import Cosine, MeanSquaredError, PeakSignalToNoise, SignalToNoise
 from optkit.measure.metrics.correlation import Correlation, Similarity
+from optkit.measure.metrics.detection import DetectionMap
 from optkit.measure.metrics.f1 import F1
 from optkit.measure.metrics.function import Python
 from optkit.measure.metrics.language import Perplexity
@@ -25,6 +26,7 @@ METRICS: Mapping[str, type[Metric]] = {
     "f1": F1,
     "auroc": Auroc,
     "average-precision": AveragePrecision,
+    "detection-map": DetectionMap,
     "miou": MeanIou,
     "wer": WordErrorRate,
     "perplexity": Perplexity,
