@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -157,6 +158,18 @@ def test_an_attempt_that_crashes_leaves_the_next_one_alone(
 def test_a_model_that_crashes_in_pytorch_itself_is_refused(source: Source, work: Work) -> None:
     with pytest.raises(StepFailed, match="running the model in PyTorch: its process died of SIGABRT"):
         Export().run({"model": source("Crashing")}, work)
+
+
+def test_the_weights_leave_memory_with_the_graph(source: Source, work: Work) -> None:
+    import torch
+
+    def alive() -> set[int]:
+        gc.collect()
+        return {id(found) for found in gc.get_objects() if type(found) is torch.nn.Parameter}
+
+    before = alive()
+    export(source("Linear"), work)
+    assert alive() <= before
 
 
 def test_opset_is_decided_before_anything_runs() -> None:
