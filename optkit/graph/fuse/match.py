@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from numpy.typing import NDArray
 
-_STANDARD = frozenset({"", "ai.onnx"})
+STANDARD = frozenset({"", "ai.onnx"})
 
 
 class Unmatched(Exception):
@@ -41,7 +41,7 @@ def near_miss(pattern: str, node: ir.Node, error: Unmatched) -> NearMiss:
 def made_by(value: ir.Value | None, *operators: str) -> ir.Node | None:
     """Returns the node that computes `value` if it is one of these standard operators."""
     node = None if value is None else value.producer()
-    return node if node is not None and node.domain in _STANDARD and node.op_type in operators else None
+    return node if node is not None and node.domain in STANDARD and node.op_type in operators else None
 
 
 def only_reader(value: ir.Value, *operators: str) -> ir.Node | None:
@@ -53,7 +53,7 @@ def only_reader(value: ir.Value, *operators: str) -> ir.Node | None:
     if value.is_graph_output() or len(readers) != 1:
         return None
     node = readers.pop()
-    return node if node.domain in _STANDARD and node.op_type in operators else None
+    return node if node.domain in STANDARD and node.op_type in operators else None
 
 
 def constant(value: ir.Value | None) -> NDArray[Any] | None:
