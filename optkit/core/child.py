@@ -71,7 +71,8 @@ def _reporter(descriptor: int) -> Any:  # noqa: ANN401  # Callable[[float, str],
 
 
 def _peak_rss() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Returns the most bytes that this process, or one that it started and waited for, held at once."""
+    return max(resource.getrusage(whose).ru_maxrss for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) * 1024
 
 
 if __name__ == "__main__":
