@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optkit.graph.walk import is_standard
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
     from numpy.typing import NDArray
 
-_STANDARD = frozenset({"", "ai.onnx"})
 _MATRIX_AXES = 2
 _BIAS = 2
 _MIN_OPSET = 13
@@ -75,7 +76,7 @@ def _key(product: _Product) -> tuple[object, ...]:
 
 
 def _product(node: ir.Node) -> _Product | None:
-    if node.op_type not in {"Gemm", "MatMul"} or node.domain not in _STANDARD or len(node.inputs) <= 1:
+    if not is_standard(node, "Gemm", "MatMul") or len(node.inputs) <= 1:
         return None
     data, weight = node.inputs[0], node.inputs[1]
     if data is None or data.const_value is not None or weight is None or not _is_own_constant(weight, _MATRIX_AXES):
@@ -105,7 +106,7 @@ def _added(node: ir.Node, width: int) -> tuple[ir.Node | None, ir.Value | None]:
     if len(readers) != 1 or result.is_graph_output():
         return None, None
     add, index = readers[0]
-    if add.op_type != "Add" or add.domain not in _STANDARD or add.graph is not node.graph:
+    if not is_standard(add, "Add") or add.graph is not node.graph:
         return None, None
     bias = add.inputs[1 - index]
     return (add, bias) if bias is not None and _is_vector(bias, width) else (None, None)

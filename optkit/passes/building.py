@@ -14,7 +14,7 @@ from optkit.core.copying import copy_file
 from optkit.core.errors import MissingDependency, OptkitError, StepFailed, UsageError
 from optkit.core.messages import short_message
 from optkit.graph.save import MODEL_FILE
-from optkit.passes.engine_check import combine, require_ready, rule_refusals
+from optkit.passes.engine_check import refused, require_ready
 from optkit.passes.engine_config import add_profiles, check_options, configure
 from optkit.passes.engine_profiles import full_profiles, shapes_of
 from optkit.passes.timing_cache import timing_cache
@@ -85,13 +85,12 @@ def _prepare(do: BuildEngine, inputs: Mapping[str, Path], work: Work) -> _Job:
     interface = interfaces.read(inputs["model"])
     profiles = full_profiles(interface, do.profiles)
     path = inputs["model"] / MODEL_FILE
-    by_rule = rule_refusals(path)
     trt = library.load()
     for name in do.plugins:
         _load_plugin(inputs["files"] / name)
     work.progress(0.1, "parsing")
     parsed = parse(trt, path)
-    require_ready(combine(by_rule, parsed.errors, path), library.name)
+    require_ready(refused(parsed.errors, path), library.name)
     return _Job(do, library, trt, interface, profiles, parsed)
 
 
@@ -136,7 +135,7 @@ def _about(job: _Job, plan: Path) -> dict[str, Any]:
     network = job.parsed.network
     return {
         "library": job.library.name,
-        "version": job.library.version,
+        "version": job.trt.__version__,
         "platform": this_platform(),
         "gpu": "" if job.library.ahead_of_time else str(find_gpu() or ""),
         "capabilities": list(job.do.capabilities or job.library.capabilities),
@@ -159,14 +158,13 @@ def _layers(parsed: Parsed) -> list[dict[str, Any]]:
     A layer all of whose weights and activations come from a DequantizeLinear is one that may run in int8.
     """
     layers = [parsed.network.get_layer(index) for index in range(parsed.network.num_layers)]
-    dequantized = {
-        layer.get_output(0).name for layer in layers if layer.type.name == "DEQUANTIZE" and layer.num_outputs
-    }
-    return [_layer(layer, dequantized) for layer in layers if layer.num_outputs and layer.type.name != "CONSTANT"]
+    kinds = [(layer, layer.type.name) for layer in layers if layer.num_outputs]
+    dequantized = {layer.get_output(0).name for layer, kind in kinds if kind == "DEQUANTIZE"}
+    return [_layer(layer, kind.lower(), dequantized) for layer, kind in kinds if kind != "CONSTANT"]
 
 
-def _layer(layer: Any, dequantized: set[str]) -> dict[str, Any]:  # noqa: ANN401  # likewise
-    inputs = [layer.get_input(index) for index in range(layer.num_inputs)]
-    reads = [tensor.name in dequantized for tensor in inputs[:2] if tensor is not None]
+def _layer(layer: Any, kind: str, dequantized: set[str]) -> dict[str, Any]:  # noqa: ANN401  # likewise
+    inputs = [layer.get_input(index) for index in range(min(layer.num_inputs, 2))]
+    reads = [tensor.name in dequantized for tensor in inputs if tensor is not None]
     precision = "int8" if reads and all(reads) else dtype_name(layer.get_output(0).dtype)
-    return {"name": layer.name, "kind": layer.type.name.lower(), "precision": precision}
+    return {"name": layer.name, "kind": kind, "precision": precision}

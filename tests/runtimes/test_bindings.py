@@ -31,6 +31,7 @@ OBJECTS = {
 """What our variables are called → the class of the library."""
 FILES = {
     "optkit/runtimes/tensorrt/parsing.py": {"builder", "network", "parser", "error"},
+    "optkit/runtimes/tensorrt/log.py": set(),
     "optkit/runtimes/tensorrt/session.py": {"runtime", "engine", "context"},
     "optkit/runtimes/tensorrt/refitting.py": {"refitter", "source"},
     "optkit/runtimes/tensorrt/outputs.py": {"engine", "context"},

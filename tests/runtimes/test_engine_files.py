@@ -12,8 +12,8 @@ import pytest
 
 from optkit.core.artifact import digest_bytes
 from optkit.core.errors import MissingDependency, StepFailed, UsageError
-from optkit.runtimes import RUNTIMES, check_installed
 from optkit.runtimes.cuda import find_gpu
+from optkit.runtimes.table import RUNTIMES, check_installed
 from optkit.runtimes.tensorrt.device import why_not
 from optkit.runtimes.tensorrt.library import LIBRARIES
 from optkit.runtimes.tensorrt.log import lacks_gpu, plain
