@@ -20,6 +20,7 @@ from optkit.runtimes import (
 from optkit.runtimes.session import Runtime
 from optkit.runtimes.tensorrt.device import why_not
 from optkit.runtimes.tensorrt.library import LIBRARIES
+from optkit.runtimes.tensorrt.profile import open_profiled
 from optkit.runtimes.tensorrt.session import open_session
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ RUNTIMES: Mapping[str, Runtime] = {
                 (library.distribution,),
                 partial(open_session, name),
                 library.extra,
+                partial(open_profiled, name),
                 obstacle=partial(why_not, library),
             )
             for name, library in LIBRARIES.items()

@@ -15,6 +15,7 @@ METRICS: LazyTable[type[Metric]] = LazyTable(
         "f1": "optkit.measure.metrics.f1:F1",
         "auroc": "optkit.measure.metrics.ranking:Auroc",
         "average-precision": "optkit.measure.metrics.ranking:AveragePrecision",
+        "detection-map": "optkit.measure.metrics.detection:DetectionMap",
         "miou": "optkit.measure.metrics.segmentation:MeanIou",
         "wer": "optkit.measure.metrics.sequence:WordErrorRate",
         "perplexity": "optkit.measure.metrics.language:Perplexity",
