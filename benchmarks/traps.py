@@ -28,7 +28,7 @@ from optkit.core.passes import Work
 from optkit.measure.feeding import made_up_inputs
 from optkit.measure.parity import compare_outputs
 from optkit.passes.export import Export
-from optkit.runtimes import RUNTIMES
+from optkit.runtimes.table import RUNTIMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

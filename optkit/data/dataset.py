@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from optkit.core.errors import UsageError
 from optkit.data import selection as selections
-from optkit.data.labels import class_numbers, read_label, read_text
+from optkit.data.labels import class_numbers, empty_ones_alike, read_label, read_text
 from optkit.data.preprocessing import prepare
 from optkit.data.readers import Request
 from optkit.data.slices import slice_by
@@ -156,7 +156,7 @@ class Dataset:
                 labels.append(read_text(column[row]) if spec.text else read_label(column[row], numbers))
             except UsageError as error:
                 raise UsageError(f"{self.title}, row {row}: {error.message}", hint=error.hint) from None
-        return labels
+        return empty_ones_alike(labels)
 
 
 def open_dataset(folder: Path) -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import UsageError
@@ -9,7 +10,7 @@ from optkit.core.validate import did_you_mean
 from optkit.data.preprocessing import NUMERIC_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
 
@@ -36,7 +37,7 @@ def read_label(value: Any, numbers: Mapping[str, int]) -> np.ndarray:  # noqa: A
     """Returns a label as a numeric array, int64 if it is a class.
 
     Args:
-        value: A number, the name of a class, a text that holds a number, or an array of numbers.
+        value: A number, the name of a class, a text that holds a number or a JSON list, or an array of numbers.
         numbers: Class name → class number; empty if labels are not classes.
 
     Raises:
@@ -46,12 +47,36 @@ def read_label(value: Any, numbers: Mapping[str, int]) -> np.ndarray:  # noqa: A
 
     if isinstance(value, str):
         value = numbers.get(value, value)
-    array = np.asarray(_number(value, numbers) if isinstance(value, str) else value)
+    if isinstance(value, str):
+        value = _listed(value) if value.lstrip().startswith("[") else _number(value, numbers)
+    array = np.asarray(value)
     if array.dtype.kind not in NUMERIC_KINDS:
         raise UsageError(f"the label {value!r} is no number")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise UsageError(f"the label {value!r} is not finite")
     return _checked_classes(array, len(numbers)) if numbers else array
+
+
+def empty_ones_alike(labels: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Returns labels, those that hold nothing with dtype and rank of the others: an empty list does not say either."""
+    import numpy as np
+
+    filled = next((label for label in labels if label.size and label.ndim), None)
+    if filled is None:
+        return list(labels)
+    return [label if label.size else np.empty((0, *filled.shape[1:]), filled.dtype) for label in labels]
+
+
+def _listed(text: str) -> np.ndarray:
+    """Returns a JSON list of numbers, or of lists of them, as float64."""
+    import numpy as np
+
+    try:
+        return np.asarray(json.loads(text), np.float64)
+    except (ValueError, TypeError, RecursionError):
+        raise UsageError(
+            f"the label {text[:40]!r} is no JSON list of numbers", hint="for boxes, as in [[10, 20, 50, 80, 3]]"
+        ) from None
 
 
 def _number(text: str, numbers: Mapping[str, int]) -> float:

@@ -17,7 +17,7 @@ from optkit.measure.metrics.closeness import Cosine
 from optkit.measure.predict import predict
 from optkit.measure.predictions import INDEX_FILE, read_predictions
 from optkit.passes.calibration import held_out
-from optkit.runtimes import RUNTIMES
+from optkit.runtimes.table import RUNTIMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +82,7 @@ class Judge:
         self.is_held_out = "search" not in inputs
         self._data = held_out(inputs["calibration"]) if self.is_held_out else open_dataset(inputs["search"])
         metrics = {name: metric_of(name, each) for name, each in budget.items()}
-        self._outputs = tuple(sorted({metric.output for metric in metrics.values()}))
+        self._outputs = tuple(sorted({name for metric in metrics.values() for name in metric.outputs}))
         self._float = self._predicted(inputs["model"], folder / "float")
         self.limits = {name: self._limit(name, metrics[name], each.max_drop) for name, each in budget.items()}
 

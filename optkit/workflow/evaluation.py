@@ -67,7 +67,7 @@ def prediction_step(recipe: Recipe, subject: Subject, part: str) -> Step:
     """Returns the step that runs `subject` over a part of the data, for the outputs that metrics use."""
     from optkit.passes.predict import Predict
 
-    outputs = tuple(sorted({use.metric.output for use in recipe.metrics if use.data == part}))
+    outputs = tuple(sorted({name for use in recipe.metrics if use.data == part for name in use.metric.outputs}))
     do = Predict(runtime=subject.runtime, outputs=outputs, threads=recipe.measure.threads)
     return Step(f"{subject.name} on {part}", do, {"model": subject.reference, "data": DATA + part})
 

@@ -10,7 +10,7 @@ from optkit.core.linking import DATA
 from optkit.core.options import build_from_texts
 from optkit.core.recipe import MetricUse, Step
 from optkit.core.validate import did_you_mean
-from optkit.runtimes import check_installed
+from optkit.runtimes.table import check_installed
 from optkit.workflow.models import new_execution
 from optkit.workflow.opening import open_all
 from optkit.workflow.scoring import check_part, metric_result
@@ -62,7 +62,7 @@ def evaluate(  # noqa: PLR0913, PLR0917  # what the command takes
     execution.sources = {**execution.sources, DATA + "evaluation": part}
     predictions = []
     for model in opened:
-        step = _prediction(model, metric.output)
+        step = _prediction(model, metric.outputs)
         yield from execution.execute(step)
         yield from execution.materialise(step.name)
         predictions.append(read_predictions(execution.path(step.name)))
@@ -73,10 +73,10 @@ def evaluate(  # noqa: PLR0913, PLR0917  # what the command takes
     }
 
 
-def _prediction(model: OpenedModel, output: str) -> Step:
+def _prediction(model: OpenedModel, outputs: tuple[str, ...]) -> Step:
     from optkit.passes.predict import Predict
 
-    do = Predict(runtime=model.runtime, outputs=(output,))
+    do = Predict(runtime=model.runtime, outputs=outputs)
     return Step(f"{model.name} on data", do, {"model": model.reference, "data": DATA + "evaluation"})
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from optkit.core.errors import UsageError
-from optkit.data.labels import class_numbers, read_label, read_text
+from optkit.data.labels import class_numbers, empty_ones_alike, read_label, read_text
 
 CLASSES = class_numbers(("cat", "dog", "7"))
 
@@ -58,3 +58,24 @@ def test_text_is_kept_as_code_points() -> None:
     assert read_text("").shape == (0,)
     with pytest.raises(UsageError, match="the label 3 is no text"):
         read_text(3)
+
+
+def test_a_list_in_a_table_is_json() -> None:
+    label = read_label("[[1, 2, 3, 4, 0], [5, 6, 7, 8.5, 1]]", {})
+    assert label.dtype == np.float64
+    assert label.tolist() == [[1, 2, 3, 4, 0], [5, 6, 7, 8.5, 1]]
+
+
+@pytest.mark.parametrize("text", ["[1, 2", '["a"]', "[[1], [2, 3]]", "[{}]", "[" * 100_000, "[1e999]", "[NaN]"])
+def test_a_damaged_list_is_said(text: str) -> None:
+    with pytest.raises(UsageError, match=r"is no JSON list of numbers|is not finite"):
+        read_label(text, {})
+
+
+def test_empty_labels_take_after_the_others() -> None:
+    boxes = np.array([[1, 2, 3, 4, 0]], np.float32)
+    empty, kept = empty_ones_alike([np.asarray([]), boxes])
+    assert empty.shape == (0, 5)
+    assert empty.dtype == np.float32
+    assert kept is boxes
+    assert [label.shape for label in empty_ones_alike([np.asarray([]), np.asarray([])])] == [(0,), (0,)]

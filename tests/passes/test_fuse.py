@@ -14,13 +14,13 @@ from optkit.core.passes import Host, Work
 from optkit.graph.fuse.pipeline import Fusions
 from optkit.measure.feeding import made_up_inputs
 from optkit.passes import capture as capturing
-from optkit.passes import exporting, fusing
-from optkit.passes.export import Export
+from optkit.passes import export_attempt, export_reference, fusing
 from optkit.passes.fuse import Fuse
 from optkit.passes.quantize import Quantize
 from optkit.passes.simplify import Simplify
-from optkit.runtimes import RUNTIMES
+from optkit.runtimes.table import RUNTIMES
 from tests.passes.conftest import EXAMPLES, torch_source
+from tests.passes.exports import export
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,11 +59,11 @@ def test_transformer_is_fused_for_onnxruntime_only(exported: Callable[[str], Pat
 def test_every_attention_is_fused_from_both_exporters(
     capture: str, style: str, tmp_path: Path, works: Callable[[], Work], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "strategies", lambda _module: [capture])
-    monkeypatch.setattr(exporting, "STRATEGIES", {capture: getattr(capturing, capture)})
+    monkeypatch.setattr(export_reference, "strategies", lambda _module: [capture])
+    monkeypatch.setattr(export_attempt, "STRATEGIES", {capture: getattr(capturing, capture)})
     exported, simple, work = works(), works(), works()
     source = torch_source(tmp_path / "source", EXAMPLES["masked"], layers=4, style=style)
-    Export().run({"model": source}, exported)
+    export(source, exported)
     Simplify(tools=("onnxsim",)).run({"model": exported.out}, simple)
     note = fuse(simple.out, work)
     assert note["matched"]["MultiHeadAttention"] == 4

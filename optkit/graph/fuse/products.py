@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from optkit.graph.fuse.match import STANDARD, Unmatched, near_miss
+from optkit.graph.fuse.match import Unmatched, near_miss
+from optkit.graph.walk import is_standard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,7 +90,7 @@ def _with_one_input(model: ir.Model) -> Iterator[list[ir.Node]]:
 
 
 def _is_product(node: ir.Node) -> bool:
-    if node.op_type not in {"Gemm", "MatMul"} or node.domain not in STANDARD or len(node.inputs) <= 1:
+    if not is_standard(node, "Gemm", "MatMul") or len(node.inputs) <= 1:
         return False
     data, weight = node.inputs[0], node.inputs[1]
     return data is not None and data.const_value is None and weight is not None and _is_constant(weight, _MATRIX_AXES)
@@ -132,7 +133,7 @@ def _added(node: ir.Node, width: int) -> tuple[ir.Node | None, ir.Value | None]:
     if len(readers) != 1 or result.is_graph_output():
         return None, None
     add, index = readers[0]
-    if add.op_type != "Add" or add.domain not in STANDARD or add.graph is not node.graph:
+    if not is_standard(add, "Add") or add.graph is not node.graph:
         return None, None
     bias = add.inputs[1 - index]
     return (add, bias) if bias is not None and _is_vector(bias, width) else (None, None)

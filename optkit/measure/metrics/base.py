@@ -35,6 +35,11 @@ class Metric(ABC):
     """Output of the model that is scored."""
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """Outputs of the model that it looks at."""
+        return (self.output,)
+
+    @property
     def sign(self) -> int:
         """1 if more is better, -1 if less is."""
         return 1 if self.higher_is_better else -1
@@ -51,17 +56,16 @@ class Metric(ABC):
             UsageError: The metric does not fit the output or the labels.
         """
 
-    def samples_of(self, predictions: Predictions) -> Samples:
-        """Returns the samples of this metric's output.
+    def samples_of(self, predictions: Predictions, output: str | None = None) -> Samples:
+        """Returns the samples of an output, by default the one that is scored.
 
         Raises:
             UsageError: The output was not kept.
         """
-        if self.output not in predictions.outputs:
-            raise UsageError(
-                f"there is no output '{self.output}' to score", hint=f"known: {', '.join(predictions.outputs)}"
-            )
-        return predictions.outputs[self.output]
+        name = output or self.output
+        if name not in predictions.outputs:
+            raise UsageError(f"there is no output '{name}' to score", hint=f"known: {', '.join(predictions.outputs)}")
+        return predictions.outputs[name]
 
     def labels_of(self, predictions: Predictions) -> Samples:
         """Returns the labels.
