@@ -2,7 +2,7 @@
 
     python benchmarks/corpus.py
 
-The counts in `results/corpus.json` may only grow.
+The counts in `results/corpus.json` may only grow: where one would shrink, it stays as it is, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import sys
 import tempfile
 import warnings
 from collections import Counter
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import onnxruntime
 from corpus_cases import Case, package_cases, wheel_cases
-from harness import write
+from harness import RESULTS, write
 
 from optkit.core import interface as interfaces
 from optkit.core.errors import OptkitError
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-5
 """Of an output's largest value: what another order of the same sums may change."""
+GROWING = ("in", "run by ONNX Runtime", "equal")
+"""Counts that may only grow."""
 SAMPLE = 8
 """Every how many-th case of the onnx wheel the tests take."""
 SAMPLED = f"onnx wheel, one in {SAMPLE}"
@@ -170,8 +173,26 @@ def _with_tools(case: Case) -> Outcome:
     return judge(case, tools=("onnxsim", "onnxslim"))
 
 
+def losses(before: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Returns in what the counts of corpora are worse than those of a run before; any wrong graph is worse."""
+    shrunk = [
+        f"{name}: {what} was {counts[what]} and is {found[name][what]}"
+        for name, counts in before.items()
+        for what in GROWING
+        if name in found and found[name][what] < counts[what]
+    ]
+    wrong = [
+        f"{name}: {counts[state]} {state}"
+        for name, counts in found.items()
+        for state in ("different", "failed")
+        if counts[state]
+    ]
+    return shrunk + wrong
+
+
 def main() -> None:
-    """Runs both corpora; prints and writes the counts, and names whatever is not equal."""
+    """Runs both corpora; prints the counts, names whatever is not equal, and writes the counts unless one is worse."""
+    before = json.loads((RESULTS / "corpus.json").read_text())["corpora"]
     found: dict[str, Any] = {}
     with ProcessPoolExecutor(2) as pool:  # each case runs on one core
         wheel = list(pool.map(judge, wheel_cases(), chunksize=20))
@@ -182,6 +203,9 @@ def main() -> None:
         for outcome in outcomes:
             if outcome.state in {"different", "failed"} or (name == "packages" and outcome.state != "equal"):
                 print(f"  {outcome.state}: {outcome.name}: {outcome.why}")
+    worse = losses(before, found)
+    if worse:
+        sys.exit("\n".join(worse))
     write("corpus", {"corpora": found})
 
 

@@ -1,7 +1,8 @@
-"""The same addresses in every run: for libraries that number things in the order of their pointers.
+"""Starts a module with the same addresses in every run: `python -m optkit.core.addresses MODULE ARGUMENT…`.
 
-Linux places memory at random (ASLR). Whatever iterates over a set of pointers then gives another order, and other
-bytes, at each run.
+For libraries that number things in the order of their pointers. Linux places memory at random (ASLR); whatever iterates
+over a set of pointers then gives another order, and other bytes, at each run. This little process ends by becoming the
+module's: it imports nothing that the module would have to import again.
 """
 
 from __future__ import annotations
@@ -9,26 +10,26 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _ADDR_NO_RANDOMIZE = 0x0040000
 _ASK = 0xFFFFFFFF
 """personality(2)."""
 
 
-def restart_with_fixed_addresses(module: str, arguments: Sequence[str]) -> None:
-    """Starts this process again as `python -m module`, its memory no longer placed at random; returns if it is so.
+def fix_addresses() -> None:
+    """Has Linux place the memory of programs that this process starts or becomes at fixed addresses.
 
-    Where a container forbids it, the process goes on as it is.
+    Where there is no Linux, or a container forbids it, nothing changes.
     """
     try:
         personality = ctypes.CDLL(None).personality
     except (AttributeError, OSError):
         return
     now = personality(ctypes.c_ulong(_ASK))
-    if now < 0 or now & _ADDR_NO_RANDOMIZE or personality(ctypes.c_ulong(now | _ADDR_NO_RANDOMIZE)) < 0:
-        return
-    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606  # ourselves, without a shell
+    if now >= 0:
+        personality(ctypes.c_ulong(now | _ADDR_NO_RANDOMIZE))
+
+
+if __name__ == "__main__":
+    fix_addresses()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", *sys.argv[1:]])  # noqa: S606  # ourselves, without a shell

@@ -6,9 +6,9 @@ the parent opened as stdout and stderr.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
+import pickle
 import resource
 import signal
 import sys
@@ -17,7 +17,6 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optkit.core.addresses import restart_with_fixed_addresses
 from optkit.core.errors import ACROSS_PROCESSES, OptkitError
 from optkit.core.lifetime import die_with_parent
 from optkit.core.passes import Work
@@ -33,8 +32,6 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     folder, progress = Path(sys.argv[1]), int(sys.argv[2])
     job = json.loads((folder / "job.json").read_text())
-    if job["fixed_addresses"]:
-        restart_with_fixed_addresses("optkit.core.child", sys.argv[1:])
     result = _run(job, progress)
     draft = folder / "result.json.part"
     draft.write_text(json.dumps(result))
@@ -45,7 +42,8 @@ def _run(job: dict[str, Any], progress: int) -> dict[str, Any]:
     start = time.perf_counter()
     work = Work(Path(job["out"]), Path(job["scratch"]), on_progress=_reporter(progress), tools=Path(job["tools"]))
     try:
-        _load(job["pass"], job["config"]).run({role: Path(path) for role, path in job["inputs"].items()}, work)
+        do: Pass = pickle.loads(bytes.fromhex(job["pass"]))  # noqa: S301  # the parent's own object, as multiprocessing passes it
+        do.run({role: Path(path) for role, path in job["inputs"].items()}, work)
     except OptkitError as error:
         return _failure(error, error.message, error.hint)
     except MemoryError as error:
@@ -57,14 +55,6 @@ def _run(job: dict[str, Any], progress: int) -> dict[str, Any]:
         return _failure(error, f"{type(error).__name__}: {first}".removesuffix(": "), "")
     record = {"notes": work.notes, "seconds": time.perf_counter() - start, "peak_rss_bytes": _peak_rss()}
     return {"record": record}
-
-
-def _load(path: str, config: dict[str, Any]) -> Pass:
-    import pydantic
-
-    module, _, name = path.partition(":")
-    kind: type[Pass] = getattr(importlib.import_module(module), name)
-    return pydantic.TypeAdapter(kind).validate_json(json.dumps(config), strict=True)
 
 
 def _failure(error: BaseException, message: str, hint: str) -> dict[str, Any]:
@@ -81,7 +71,8 @@ def _reporter(descriptor: int) -> Any:  # noqa: ANN401  # Callable[[float, str],
 
 
 def _peak_rss() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Returns the most bytes that this process, or one that it started and waited for, held at once."""
+    return max(resource.getrusage(whose).ru_maxrss for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) * 1024
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,6 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import ACROSS_PROCESSES, OptkitError, StepFailed
-from optkit.core.passes import pass_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,17 +44,15 @@ def run_pass(
         OptkitError: What the pass raised, or StepFailed if its process died.
     """
     (folder / "out").mkdir()
-    job = {
-        "pass": pass_path(do),
-        "config": do.config(),
+    job = {  # only our own child reads it
+        "pass": pickle.dumps(do).hex(),
         "inputs": {role: str(path) for role, path in inputs.items()},
         "out": str(folder / "out"),
         "scratch": str(scratch),
         "tools": str(tools),
-        "fixed_addresses": do.fixed_addresses,
     }
     (folder / "job.json").write_text(json.dumps(job))
-    process, progress = _start(folder)
+    process, progress = _start(folder, fixed_addresses=do.fixed_addresses)
     # A process that the child forked may hold the pipe open longer than the child lives: end it, or we wait for ever.
     watcher = threading.Thread(target=_kill_group_after, args=(process.pid,), daemon=True)
     watcher.start()
@@ -91,13 +89,14 @@ def log_tail(folder: Path) -> str:
     return "\n".join(lines[-_LOG_TAIL:])
 
 
-def _start(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+def _start(folder: Path, *, fixed_addresses: bool) -> tuple[subprocess.Popen[bytes], int]:
     read, write = os.pipe()
     # -P: the folder we start in must not shadow modules. No bytecode: objects in the store hold only what was hashed.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", "TMPDIR": str(folder)}
+    modules = ["optkit.core.addresses"] * fixed_addresses + ["optkit.core.child"]
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "optkit.core.child", str(folder), str(write), str(os.getpid())],
+            [sys.executable, "-P", "-m", *modules, str(folder), str(write), str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

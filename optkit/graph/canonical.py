@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from optkit.graph.fuse.match import reduced_axes
+from optkit.graph.walk import is_standard
+
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-_STANDARD = frozenset({"", "ai.onnx"})
 _SPATIAL = 2
 """Index of the first spatial axis, behind samples and channels."""
 
@@ -27,7 +29,7 @@ def pool_globally(model: ir.Model) -> int:
 
     Integer kernels exist for pooling, and not for ReduceMean. Ranks must be known.
     """
-    found = [node for node in model.graph.all_nodes() if node.op_type == "ReduceMean" and node.domain in _STANDARD]
+    found = [node for node in model.graph.all_nodes() if is_standard(node, "ReduceMean")]
     means = [node for node in found if _is_over_space(node)]
     for node in means:
         _pool(node)
@@ -39,15 +41,8 @@ def _is_over_space(node: ir.Node) -> bool:
     if data is None or data.shape is None or data.dtype is None or not data.dtype.is_floating_point():
         return False
     rank = len(data.shape)
-    axes = sorted(axis % rank for axis in _axes(node)) if rank else []
+    axes = sorted(axis % rank for axis in reduced_axes(node)) if rank else []
     return rank > _SPATIAL and axes == list(range(_SPATIAL, rank))
-
-
-def _axes(node: ir.Node) -> list[int]:
-    given = node.inputs[1] if len(node.inputs) > 1 else None
-    if given is None:
-        return list(node.attributes.get_ints("axes", ()))
-    return [] if given.const_value is None else given.const_value.numpy().ravel().tolist()
 
 
 def _pool(node: ir.Node) -> None:

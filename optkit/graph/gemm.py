@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from optkit.graph.walk import is_standard
+
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-_STANDARD = frozenset({"", "ai.onnx"})
 _MATRIX_AXES = 2
 
 
@@ -18,7 +19,7 @@ def split_gemm(model: ir.Model) -> int:
     """
     import onnx_ir as ir
 
-    found = [node for node in model.graph.all_nodes() if node.op_type == "Gemm" and node.domain in _STANDARD]
+    found = [node for node in model.graph.all_nodes() if is_standard(node, "Gemm")]
     plain = [node for node in found if _is_plain(node)]
     for node in plain:
         if isinstance(node.graph, ir.Graph):
@@ -40,7 +41,7 @@ def merge_gemm(model: ir.Model) -> int:
 
 
 def _is_matrix_product(node: ir.Node) -> bool:
-    if node.op_type != "MatMul" or node.domain not in _STANDARD:
+    if not is_standard(node, "MatMul"):
         return False
     shapes = [value.shape for value in node.inputs if value is not None]
     return (
@@ -57,7 +58,7 @@ def _only_reader(node: ir.Node) -> ir.Node | None:
     if len(readers) != 1 or result.is_graph_output():
         return None
     (reader,) = readers
-    is_add = reader.op_type == "Add" and reader.domain in _STANDARD and reader.graph is node.graph
+    is_add = is_standard(reader, "Add") and reader.graph is node.graph
     return reader if is_add else None
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from optkit.graph.walk import STANDARD, is_standard
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import onnx_ir as ir
 
 HalfName = Literal["float16", "bfloat16"]
-_STANDARD = frozenset({"", "ai.onnx"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def is_float(value: ir.Value | None) -> bool:
 
 
 def _is_cast(node: ir.Node) -> bool:
-    return node.op_type == "Cast" and node.domain in _STANDARD
+    return is_standard(node, "Cast")
 
 
 def _is_known(value: ir.Value | None) -> bool:
@@ -72,7 +73,7 @@ def _floats(values: Sequence[ir.Value | None], formal: Sequence[Any]) -> Iterato
 def _schema(node: ir.Node, opsets: Mapping[str, int]) -> Any:  # noqa: ANN401  # onnx's or onnxruntime's, alike in use
     import onnx.defs
 
-    if node.domain not in _STANDARD:
+    if node.domain not in STANDARD:
         return _contrib_schemas().get((node.domain, node.op_type))
     version = opsets.get("", opsets.get("ai.onnx", 1))
     try:

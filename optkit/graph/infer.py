@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from optkit.graph import known
 from optkit.graph.contrib_shapes import contrib_outputs
 from optkit.graph.known import SMALL, UNKNOWN, Known
+from optkit.graph.walk import is_standard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +52,7 @@ class Inference:
             attributes: Its attributes, with references to a function's attributes resolved.
             inputs: What is known of each input; None for one that is left out.
         """
-        if node.op_type == "Constant" and node.domain in {"", "ai.onnx"}:
+        if is_standard(node, "Constant"):
             return (_constant(attributes),)
         proto, text = self._proto(node, attributes, inputs)
         key = (text, *(each.type if each else b"-" for each in inputs), *map(_bytes, inputs))

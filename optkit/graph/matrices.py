@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optkit.graph.walk import is_standard
+
 if TYPE_CHECKING:
     import onnx_ir as ir
     from numpy.typing import NDArray
-
-_STANDARD = frozenset({"", "ai.onnx"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def find_matrices(model: ir.Model) -> tuple[list[Matrix], dict[str, str]]:
     found: list[Matrix] = []
     left: dict[str, str] = {}
     for node in model.graph.all_nodes():
-        if node.domain not in _STANDARD or node.op_type not in {"MatMul", "Gemm"}:
+        if not is_standard(node, "MatMul", "Gemm"):
             continue
         reason, matrix = _matrix(node)
         if matrix is None:
@@ -100,7 +100,7 @@ def _is_plain(node: ir.Node) -> bool:
 def _through_transpose(value: ir.Value) -> tuple[ir.Value, bool]:
     """Returns the matrix behind a Transpose: large weights are often stored as the framework held them."""
     node = value.producer()
-    if node is None or node.op_type != "Transpose" or node.domain not in _STANDARD:
+    if node is None or not is_standard(node, "Transpose"):
         return value, False
     source = node.inputs[0]
     axes = node.attributes.get_ints("perm", (1, 0))

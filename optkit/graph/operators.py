@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-STANDARD = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training"})
+WITH_SCHEMAS = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training"})
 """Domains whose schemas the `onnx` package holds."""
 CONTRIB = frozenset({"com.microsoft", "com.microsoft.experimental", "com.microsoft.nchwc", "com.ms.internal.nhwc"})
 """Domains of ONNX Runtime: whether it knows the operator is seen when a session is created."""
@@ -32,7 +32,7 @@ def check_operators(model: ir.Model, path: Path) -> None:
         domain = _plain(node.domain)
         if (domain, node.op_type) in functions or domain in CONTRIB:
             continue
-        if domain not in STANDARD or not _exists(node.op_type, domain, versions.get(domain)):
+        if domain not in WITH_SCHEMAS or not _exists(node.op_type, domain, versions.get(domain)):
             raise UsageError(_unknown(node, domain, versions, path), hint=_near_miss(node.op_type, domain))
 
 

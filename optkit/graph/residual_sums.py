@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from optkit.graph.walk import is_standard
+
 if TYPE_CHECKING:
     import onnx_ir as ir
-
-_STANDARD = frozenset({"", "ai.onnx"})
 
 
 def part_residual_sums(model: ir.Model) -> list[str]:
@@ -16,10 +16,10 @@ def part_residual_sums(model: ir.Model) -> list[str]:
     The two compute the same, but ONNX Runtime turns Add and LayerNormalization into SkipLayerNormalization, whose CPU
     kernel takes several times as long as both.
     """
-    norms = [node for node in model.graph.all_nodes() if node.op_type == "LayerNormalization"]
-    readers = [node for node in norms if node.domain in _STANDARD and node.inputs and node.inputs[0] is not None]
+    norms = [node for node in model.graph.all_nodes() if is_standard(node, "LayerNormalization")]
+    readers = [node for node in norms if node.inputs and node.inputs[0] is not None]
     sums = dict.fromkeys(node.inputs[0].producer() for node in readers if node.inputs[0] is not None)
-    found = [node for node in sums if node is not None and node.op_type == "Add" and node.domain in _STANDARD]
+    found = [node for node in sums if node is not None and is_standard(node, "Add")]
     for node in found:
         _replace(node)
     return [node.name or "" for node in found]

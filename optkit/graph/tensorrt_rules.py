@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optkit.graph.clean import SOURCE
-from optkit.graph.walk import nodes
+from optkit.graph.walk import STANDARD, nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +94,7 @@ Verdict = tuple[str, str, bool] | None
 def _operator(node: ir.Node, model: ir.Model) -> Verdict:
     if (node.domain, node.op_type, node.overload) in model.functions:
         return None
-    if node.domain in {"", "ai.onnx"}:
+    if node.domain in STANDARD:
         advice = REQUANTIZE if node.op_type in _INTEGER_OPERATORS else REPLACE
         return ("the parser has no such operator", advice, False) if node.op_type in UNSUPPORTED else None
     if node.op_type in CONTRIB:

@@ -9,6 +9,14 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
+STANDARD = frozenset({"", "ai.onnx"})
+"""Names of the domain of ONNX's own operators."""
+
+
+def is_standard(node: ir.Node, *op_types: str) -> bool:
+    """Returns whether a node is one of these operators of ONNX itself."""
+    return node.domain in STANDARD and node.op_type in op_types
+
 
 def nodes(model: ir.Model) -> Iterator[ir.Node]:
     """Yields every node of the graph, its subgraphs and the model's functions."""

@@ -45,7 +45,7 @@ class Worker:
         if cpus:
             os.sched_setaffinity(0, cpus)
         started = time.perf_counter()
-        from optkit.runtimes import runtime_named
+        from optkit.runtimes.table import runtime_named
 
         self.session = runtime_named(runtime).open(Path(folder), threads)
         return time.perf_counter() - started
@@ -96,7 +96,7 @@ class Worker:
     def profile(self, runtime: str, folder: str, threads: int) -> dict[str, Any]:
         """Opens the model anew, in place of the one that was timed, and returns where its time goes."""
         from optkit.measure import profile
-        from optkit.runtimes import runtime_named
+        from optkit.runtimes.table import runtime_named
 
         open_profiled = runtime_named(runtime).open_profiled
         if open_profiled is None:

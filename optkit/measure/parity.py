@@ -28,7 +28,7 @@ _PIECE = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class OutputError:
+class OutputDifference:
     """How far one output is from the reference's.
 
     Attributes:
@@ -57,7 +57,7 @@ class ParityCase:
     """
 
     inputs: str
-    errors: tuple[OutputError, ...]
+    errors: tuple[OutputDifference, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class ParityReport:
     notes: tuple[str, ...]
 
     @property
-    def worst(self) -> tuple[ParityCase, OutputError] | None:
+    def worst(self) -> tuple[ParityCase, OutputDifference] | None:
         """The case and the output with the largest relative error, or None if nothing was compared."""
         pairs = [(case, error) for case in self.cases for error in case.errors]
         return max(pairs, key=lambda pair: pair[1].relative_to_scale, default=None)
@@ -130,7 +130,7 @@ def measure_parity(
     return ParityReport(tuple(done), tuple(notes))
 
 
-def compare_outputs(reference: Arrays, candidate: Arrays) -> list[OutputError]:
+def compare_outputs(reference: Arrays, candidate: Arrays) -> list[OutputDifference]:
     """Returns the error of each output of `candidate`, in the order of `reference`.
 
     Raises:
@@ -139,7 +139,7 @@ def compare_outputs(reference: Arrays, candidate: Arrays) -> list[OutputError]:
     absent = [name for name in reference if name not in candidate]
     if absent:
         raise StepFailed(f"the candidate does not return {', '.join(absent)}; it returns {', '.join(candidate)}")
-    return [_output_error(name, expected, candidate[name]) for name, expected in reference.items()]
+    return [_output_difference(name, expected, candidate[name]) for name, expected in reference.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ def answer(model: Session, feed: Feed) -> dict[str, NDArray[Any]] | OptkitError:
         return error
 
 
-def _compared(candidate: Session, inputs: Arrays, expected: Arrays, label: str) -> tuple[OutputError, ...]:
+def _compared(candidate: Session, inputs: Arrays, expected: Arrays, label: str) -> tuple[OutputDifference, ...]:
     try:
         return tuple(compare_outputs(expected, candidate.run(inputs)))
     except StepFailed as error:
@@ -194,7 +194,7 @@ def _at(error: OptkitError, where: str) -> StepFailed:
     return StepFailed(f"{where}: {error.message}", hint=error.hint)
 
 
-def _output_error(name: str, expected: NDArray[Any], actual: NDArray[Any]) -> OutputError:
+def _output_difference(name: str, expected: NDArray[Any], actual: NDArray[Any]) -> OutputDifference:
     if expected.shape != actual.shape:
         raise StepFailed(f"output '{name}' has shape {actual.shape}, the reference's has {expected.shape}")
     exact = expected.dtype.kind in "biu"
@@ -203,10 +203,10 @@ def _output_error(name: str, expected: NDArray[Any], actual: NDArray[Any]) -> Ou
     ours, theirs = actual.reshape(-1), expected.reshape(-1)
     pieces = [_piece(ours[at : at + _PIECE], theirs[at : at + _PIECE]) for at in range(0, ours.size, _PIECE)]
     if all(piece.equal for piece in pieces):
-        return OutputError(name, 0.0, 0.0, 1.0, math.inf)
+        return OutputDifference(name, 0.0, 0.0, 1.0, math.inf)
     gap = max(piece.gap for piece in pieces)
     if exact or math.isinf(gap):
-        return OutputError(name, gap, math.inf, math.nan, -math.inf)
+        return OutputDifference(name, gap, math.inf, math.nan, -math.inf)
     return _float_error(name, gap, pieces)
 
 
@@ -244,11 +244,11 @@ def _piece(ours: NDArray[Any], theirs: NDArray[Any]) -> _Piece:
     return _Piece(bool(same.all()), gap, float(np.abs(b).max(initial=0.0)), float(a @ b), powers)
 
 
-def _float_error(name: str, gap: float, pieces: Sequence[_Piece]) -> OutputError:
+def _float_error(name: str, gap: float, pieces: Sequence[_Piece]) -> OutputDifference:
     scale = max(piece.scale for piece in pieces)
     ours, signal, noise = (math.fsum(piece.powers[which] for piece in pieces) for which in range(3))
     norms = math.sqrt(ours * signal)
-    return OutputError(
+    return OutputDifference(
         output=name,
         max_abs=gap,
         relative_to_scale=gap / scale if scale else math.inf,

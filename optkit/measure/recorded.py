@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from optkit.core.errors import OptkitError, StepFailed
+from optkit.core.errors import ACROSS_PROCESSES, OptkitError, StepFailed
 from optkit.measure.parity import answer, feeds
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from optkit.runtimes.session import Session
 
     Arrays = Mapping[str, NDArray[Any]]
+
+
+_INDEX = "index.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,25 @@ class Recorded:
         for index, array in enumerate(found.values()):
             np.save(self.folder / f"{key}-{index}.npy", array, allow_pickle=False)
         self._answers[key] = tuple(found)
+
+    def save(self) -> None:
+        """Writes beside the outputs what `load` needs to find them again, in another process."""
+        answers = {
+            key: {"error": type(found).__name__, "message": found.message} if isinstance(found, OptkitError) else found
+            for key, found in self._answers.items()
+        }
+        (self.folder / _INDEX).write_text(json.dumps({"seen": self.seen, "answers": answers}))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Returns what `save` wrote to `folder`."""
+        index = json.loads((folder / _INDEX).read_text())
+        seen = [(sizes, {name: tuple(shape) for name, shape in shapes.items()}) for sizes, shapes in index["seen"]]
+        answers = {
+            key: ACROSS_PROCESSES[found["error"]](found["message"]) if isinstance(found, dict) else tuple(found)
+            for key, found in index["answers"].items()
+        }
+        return cls(folder, seen, answers)
 
 
 def record(session: Session, interface: Interface, folder: Path, samples: Sequence[Arrays] = ()) -> Recorded:

@@ -116,6 +116,7 @@ def capture_program(program: ExportedProgram, interface: Interface, opset: int |
     return _bounded(result, program, interface)
 
 
+PROGRAM = "the exported program"
 STRATEGIES: Mapping[str, Callable[[Job, Path], ir.Model]] = {
     "named dimensions": capture_named,
     "automatic dimensions": capture_auto,
@@ -123,12 +124,14 @@ STRATEGIES: Mapping[str, Callable[[Job, Path], ir.Model]] = {
 }
 
 
-def strategies(module: nn.Module) -> list[str]:
-    """Returns the names of `STRATEGIES` in the order to try for `module`."""
+def strategies(model: object) -> list[str]:
+    """Returns the names of `STRATEGIES` in the order to try for a module; a program is an export already."""
     import torch
 
+    if not isinstance(model, torch.nn.Module):
+        return [PROGRAM]
     names = list(STRATEGIES)
-    has_recurrence = any(isinstance(part, torch.nn.RNNBase) for part in module.modules())
+    has_recurrence = any(isinstance(part, torch.nn.RNNBase) for part in model.modules())
     return [names[-1], *names[:-1]] if has_recurrence else names
 
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import MissingDependency, UsageError
-from optkit.graph.load import load_model
-from optkit.graph.quiet import quiet
-from optkit.graph.shapes import refresh_shapes
-from optkit.graph.tensorrt_rules import REPLACE, Refusal, refusals, source_of
-from optkit.graph.walk import nodes
+from optkit.graph.tensorrt_scan import may_be_misread
 from optkit.runtimes.tensorrt.parsing import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from optkit.graph.tensorrt_rules import Refusal
     from optkit.runtimes.tensorrt.library import Library
     from optkit.runtimes.tensorrt.parsing import ParserError
 
@@ -38,8 +35,21 @@ def check_graph(path: Path, library: Library) -> tuple[list[Refusal], str]:
     return combine(by_rule, errors, path), f"the parser of {library.name} {library.version}"
 
 
+def refused(errors: Sequence[ParserError], path: Path) -> list[Refusal]:
+    """Returns what keeps the file at `path` from becoming an engine, given what the parser says of it.
+
+    Our rules have to load the model: they are asked only if the parser refuses it, or may have misread it.
+    """
+    return combine(rule_refusals(path), errors, path) if errors or may_be_misread(path) else []
+
+
 def rule_refusals(path: Path) -> list[Refusal]:
     """Returns what our rules say of the file at `path`."""
+    from optkit.graph.load import load_model
+    from optkit.graph.quiet import quiet
+    from optkit.graph.shapes import refresh_shapes
+    from optkit.graph.tensorrt_rules import refusals
+
     model = load_model(path)
     with quiet():
         refresh_shapes(model)
@@ -92,6 +102,10 @@ def describe(found: Refusal) -> str:
 
 
 def _from_parser(errors: Sequence[ParserError], path: Path) -> Iterator[Refusal]:
+    from optkit.graph.load import load_model
+    from optkit.graph.tensorrt_rules import REPLACE, Refusal, source_of
+    from optkit.graph.walk import nodes
+
     if not errors:
         return
     sources = {node.name: source_of(node) for node in nodes(load_model(path))}

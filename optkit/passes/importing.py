@@ -15,9 +15,8 @@ from optkit.graph.load import load_model
 from optkit.graph.save import save_model
 from optkit.graph.session import open_graph
 from optkit.graph.shapes import name_nodes, refresh_shapes
-from optkit.graph.simplify.constants import STANDARD
 from optkit.graph.simplify.randomness import is_training
-from optkit.graph.walk import nodes
+from optkit.graph.walk import is_standard, nodes
 from optkit.measure.feeding import made_up_inputs
 from optkit.passes.observed import observe_outputs, refuse_nan
 from optkit.passes.onnx_step import move_artifact, open_runtime, write_model
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from optkit.core.passes import Work
-    from optkit.runtimes import Session
+    from optkit.runtimes.session import Session
 
 # Tried in turn for axes whose sizes nobody declared: tokens, small images, common images.
 _MOST_ELEMENTS = 1 << 31
@@ -69,7 +68,7 @@ def import_onnx(folder: Path, work: Work) -> None:
 
 def _refuse_training(model: ir.Model, file: str) -> None:
     for node in nodes(model):
-        if node.domain in STANDARD and node.op_type in {"BatchNormalization", "Dropout"} and is_training(node):
+        if is_standard(node, "BatchNormalization", "Dropout") and is_training(node):
             raise UsageError(
                 f"{file}: node {node.name or node.outputs[0].name!r} is a {node.op_type} in training mode",
                 hint="call `model.eval()` before the export",

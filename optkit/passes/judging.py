@@ -17,7 +17,7 @@ from optkit.measure.metrics.closeness import Cosine
 from optkit.measure.predict import predict
 from optkit.measure.predictions import INDEX_FILE, read_predictions
 from optkit.passes.calibration import held_out
-from optkit.runtimes import RUNTIMES
+from optkit.runtimes.table import RUNTIMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from optkit.runtimes import Session
+    from optkit.runtimes.session import Session
 
     Shape = tuple[int, ...]
     Axis = int | str

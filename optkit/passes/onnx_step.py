@@ -14,7 +14,7 @@ from optkit.graph.clean import clean
 from optkit.graph.describe import apply_interface, check_interface
 from optkit.graph.load import load_model
 from optkit.graph.save import MODEL_FILE, save_model
-from optkit.runtimes import RUNTIMES
+from optkit.runtimes.table import RUNTIMES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from optkit.core.interface import Interface
-    from optkit.measure.parity import OutputError, ParityReport
-    from optkit.runtimes import Session
+    from optkit.measure.parity import OutputDifference, ParityReport
+    from optkit.runtimes.session import Session
 
 
 def read_model(folder: Path) -> tuple[ir.Model, Interface]:
@@ -79,7 +79,7 @@ def parity_note(report: ParityReport) -> dict[str, object]:
     return note
 
 
-def error_note(error: OutputError) -> dict[str, float | None]:
+def error_note(error: OutputDifference) -> dict[str, float | None]:
     """Returns the measures of an output's error; JSON has no infinity, so that an exact match reads None."""
     values = asdict(error)
     del values["output"]

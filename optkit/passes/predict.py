@@ -38,7 +38,7 @@ class Predict(Pass):
         """Writes a predictions folder; see `optkit.measure.predictions` for its format."""
         from optkit.data.dataset import open_dataset
         from optkit.measure.predict import predict
-        from optkit.runtimes import runtime_named
+        from optkit.runtimes.table import runtime_named
 
         dataset = open_dataset(inputs["data"])
         session = runtime_named(self.runtime).open(inputs["model"], self.threads)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optkit.serving.triton import Triton
+from optkit.core.lazy import LazyTable
 
 if TYPE_CHECKING:
     from optkit.serving.emitter import Emitter
 
-EMITTERS: dict[str, type[Emitter]] = {"triton": Triton}
+EMITTERS: LazyTable[type[Emitter]] = LazyTable({"triton": "optkit.serving.triton:Triton"})

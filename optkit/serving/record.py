@@ -49,7 +49,7 @@ class RecordGolden(Pass):
         Raises:
             UsageError: The model answers the same request in two ways.
         """
-        from optkit.runtimes import runtime_named
+        from optkit.runtimes.table import runtime_named
 
         model = interface.read(inputs["model"])
         session = runtime_named(self.runtime).open(inputs["model"], self.threads)

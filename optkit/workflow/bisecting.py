@@ -118,7 +118,7 @@ def _feeds(recipe: Recipe, execution: Execution, step: str) -> Generator[Arrays,
 
 
 def _run(runtime: str, folder: Path, feeds: Sequence[Arrays]) -> list[dict[str, NDArray[Any]]]:
-    from optkit.runtimes import runtime_named
+    from optkit.runtimes.table import runtime_named
 
     session = runtime_named(runtime).open(folder, 1)
     return [session.run(feed) for feed in feeds]

@@ -136,7 +136,7 @@ def _output_errors(before: OpenedModel, after: OpenedModel) -> dict[str, dict[st
     """Runs both on made-up inputs at the tuned sizes."""
     from optkit.measure.feeding import made_up_inputs
     from optkit.measure.parity import compare_outputs
-    from optkit.runtimes import runtime_named
+    from optkit.runtimes.table import runtime_named
 
     shapes = _shared(before, after)
     inputs = made_up_inputs(shapes, shapes.sizes("opt"), SEED)

@@ -10,7 +10,7 @@ from optkit.core.linking import DATA
 from optkit.core.options import build_from_texts
 from optkit.core.recipe import MetricUse, Step
 from optkit.core.validate import did_you_mean
-from optkit.runtimes import check_installed
+from optkit.runtimes.table import check_installed
 from optkit.workflow.models import new_execution
 from optkit.workflow.opening import open_all
 from optkit.workflow.scoring import check_part, metric_result

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import MissingDependency, UsageError
-from optkit.runtimes import check_installed, runtime_named
+from optkit.runtimes.table import check_installed, runtime_named
 from optkit.workflow.models import OpenedModel, open_model
 
 if TYPE_CHECKING:

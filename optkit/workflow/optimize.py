@@ -18,7 +18,7 @@ from optkit.core.parse import parse_recipe
 from optkit.core.results import CandidateResult, RunReport
 from optkit.core.runner import Execution
 from optkit.core.store import Store
-from optkit.runtimes import check_installed
+from optkit.runtimes.table import check_installed
 from optkit.workflow import engines, evaluation, output, packaging, releasing, reporting, timing
 from optkit.workflow.alternatives import skip
 from optkit.workflow.choices import choices

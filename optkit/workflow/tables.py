@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from optkit.core.recipe import Tables, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from optkit.core.interface import Interface
@@ -34,9 +32,9 @@ def load_tables() -> Tables:
     from optkit.serving import EMITTERS
 
     return Tables(
-        passes=_with_plugins("optkit.passes", PASSES),
+        passes=PASSES.with_plugins("optkit.passes"),
         metrics=known_metrics(),
-        emitters=_with_plugins("optkit.emitters", EMITTERS),
+        emitters=EMITTERS.with_plugins("optkit.emitters"),
         targets=TARGETS,
         describe=_describe,
     )
@@ -48,7 +46,3 @@ def _describe(folder: Path, task: Task) -> Interface:
 
     model_files(folder)  # before a library is loaded that takes seconds
     return describe(folder, task)
-
-
-def _with_plugins(group: str, own: Mapping[str, Any]) -> dict[str, Any]:
-    return {point.name: point.load() for point in entry_points(group=group)} | dict(own)

@@ -36,9 +36,19 @@ def test_no_model_that_came_out_equal_is_lost(corpus: ModuleType, committed: dic
     outcomes = [corpus.judge(case) for case in cases]
     found = corpus.counts(outcomes)
     assert [each for each in outcomes if each.state in {"different", "failed"}] == []
-    assert found["in"] >= before["in"]
-    assert found["equal"] >= before["equal"]
+    assert corpus.losses(committed, {corpus.SAMPLED: found}) == []
     assert found["refused"] <= before["refused"]
+
+
+def test_counts_may_only_grow(corpus: ModuleType, committed: dict[str, Any]) -> None:
+    def with_counts(**changes: int) -> dict[str, Any]:
+        return {**committed, "packages": {**committed["packages"], **changes}}
+
+    equal = committed["packages"]["equal"]
+    assert corpus.losses(committed, committed) == []
+    assert corpus.losses(committed, with_counts(equal=equal + 1)) == []
+    assert corpus.losses(committed, with_counts(equal=equal - 1)) == [f"packages: equal was {equal} and is {equal - 1}"]
+    assert corpus.losses(committed, with_counts(failed=1)) == ["packages: 1 failed"]
 
 
 def test_the_committed_counts_hold_no_model_that_changed(committed: dict[str, Any]) -> None:

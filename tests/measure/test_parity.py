@@ -13,7 +13,7 @@ from optkit.core import interface
 from optkit.core.errors import StepFailed
 from optkit.core.interface import Dim, Interface, Tensor
 from optkit.measure.parity import check_parity, compare_outputs, measure_parity
-from optkit.runtimes import RUNTIMES
+from optkit.runtimes.table import RUNTIMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -15,7 +15,7 @@ from optkit.data.source import dataset_source, load_dataset
 from optkit.measure.predict import predict
 from optkit.measure.predictions import read_predictions
 from optkit.passes.predict import Predict
-from optkit.runtimes import RUNTIMES
+from optkit.runtimes.table import RUNTIMES
 
 if TYPE_CHECKING:
     from pathlib import Path

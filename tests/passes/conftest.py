@@ -13,7 +13,7 @@ from optkit.core.artifact import digest_file
 from optkit.core.interface import Dim, Interface, Tensor
 from optkit.core.passes import Work
 from optkit.data.source import dataset_source
-from optkit.passes.export import Export
+from tests.passes.exports import export
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -116,7 +116,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def get(name: str) -> Path:
         out = root / name / "out"
         if not (out / "model.onnx").exists():
-            Export().run({"model": torch_source(root / f"{name}-source", EXAMPLES[name])}, new_work(root / name))
+            export(torch_source(root / f"{name}-source", EXAMPLES[name]), new_work(root / name))
         return out
 
     return get

@@ -20,10 +20,10 @@ from optkit.data.source import dataset_source, load_dataset
 from optkit.graph.load import load_model
 from optkit.graph.quantization_state import quantization_state
 from optkit.passes import budgeting
-from optkit.passes.export import Export
 from optkit.passes.onnx_step import open_runtime
 from optkit.passes.quantize import Budget, Quantize
 from optkit.passes.simplify import Simplify
+from tests.passes.exports import export
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -212,7 +212,7 @@ def test_hard_cases_hold_a_point_in_ten_evaluations_without_preparation(
 ) -> None:
     build = runpy.run_path(str(FIXTURES / "build.py"))
     exported, simple, work = works(), works(), works()
-    Export().run({"model": build[name](tmp_path / "source")}, exported)
+    export(build[name](tmp_path / "source"), exported)
     Simplify().run({"model": exported.out}, simple)
     (batch,) = load_dataset(DATA, "calibration", 128).batches(1000)
     (judged,) = load_dataset(DATA, "train", 1000).batches(1000)

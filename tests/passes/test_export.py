@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -7,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import onnx
 import pytest
@@ -18,14 +19,16 @@ from optkit.core.errors import StepFailed
 from optkit.core.interface import Dim, Interface, Tensor
 from optkit.core.passes import Host
 from optkit.graph.clean import SCOPE, SOURCE
+from optkit.passes import exporting
 from optkit.passes.capture import example_inputs
 from optkit.passes.export import Export
-from tests.passes.exports import assert_same, export, operators
+from tests.passes.exports import assert_same, export, in_process, operators
 
 if TYPE_CHECKING:
     import numpy as np
 
     from optkit.core.passes import Work
+    from optkit.passes.export_attempt import Attempt
 
 pytestmark = pytest.mark.heavy
 Source = Callable[..., Path]
@@ -138,13 +141,44 @@ def test_declared_output_shape_is_checked(source: Source, work: Work) -> None:
         export(folder, work)
 
 
+def test_an_attempt_that_crashes_leaves_the_next_one_alone(
+    source: Source, work: Work, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, crash = source("Fragile"), "with tracing: its process died of SIGABRT"
+
+    def first_in_child(attempt: Attempt, folder: Path, place: Path, work: Work) -> dict[str, Any]:
+        return (in_process if attempt.number else exporting.in_child)(attempt, folder, place, work)
+
+    exporting.export(folder, 20, 1e-3, work, first_in_child)
+    assert work.notes["export"] == {"strategy": "named dimensions", "rejected": [crash]}
+    assert "about to crash" in capsys.readouterr().out  # for the log of the pass
+    assert_same(folder, work.out, {"batch": 3}, tolerance=1e-6)
+
+
+def test_a_model_that_crashes_in_pytorch_itself_is_refused(source: Source, work: Work) -> None:
+    with pytest.raises(StepFailed, match="running the model in PyTorch: its process died of SIGABRT"):
+        Export().run({"model": source("Crashing")}, work)
+
+
+def test_the_weights_leave_memory_with_the_graph(source: Source, work: Work) -> None:
+    import torch
+
+    def alive() -> set[int]:
+        gc.collect()
+        return {id(found) for found in gc.get_objects() if type(found) is torch.nn.Parameter}
+
+    before = alive()
+    export(source("Linear"), work)
+    assert alive() <= before
+
+
 def test_opset_is_decided_before_anything_runs() -> None:
     assert Export().resolve("tensorrt", Host(frozenset(), "")).opset == 20
     assert Export(opset=18).resolve("tensorrt", Host(frozenset(), "")).opset == 18
 
 
 def test_opset_is_as_asked(source: Source, work: Work) -> None:
-    Export(opset=18).run({"model": source("Linear")}, work)
+    export(source("Linear"), work, opset=18)
     assert onnx.load(work.out / "model.onnx").opset_import[0].version == 18
 
 

@@ -9,17 +9,18 @@ import onnx_ir as ir
 import pytest
 
 from optkit.core import interface as interfaces
+from optkit.core.interface import Dim, Interface, Tensor
 from optkit.core.passes import Host, Work
 from optkit.graph.fuse.pipeline import Fusions
 from optkit.measure.feeding import made_up_inputs
 from optkit.passes import capture as capturing
-from optkit.passes import exporting, fusing
-from optkit.passes.export import Export
+from optkit.passes import export_attempt, export_reference, fusing
 from optkit.passes.fuse import Fuse
 from optkit.passes.quantize import Quantize
 from optkit.passes.simplify import Simplify
-from optkit.runtimes import RUNTIMES
+from optkit.runtimes.table import RUNTIMES
 from tests.passes.conftest import EXAMPLES, torch_source
+from tests.passes.exports import export
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,11 +59,11 @@ def test_transformer_is_fused_for_onnxruntime_only(exported: Callable[[str], Pat
 def test_every_attention_is_fused_from_both_exporters(
     capture: str, style: str, tmp_path: Path, works: Callable[[], Work], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "strategies", lambda _module: [capture])
-    monkeypatch.setattr(exporting, "STRATEGIES", {capture: getattr(capturing, capture)})
+    monkeypatch.setattr(export_reference, "strategies", lambda _module: [capture])
+    monkeypatch.setattr(export_attempt, "STRATEGIES", {capture: getattr(capturing, capture)})
     exported, simple, work = works(), works(), works()
     source = torch_source(tmp_path / "source", EXAMPLES["masked"], layers=4, style=style)
-    Export().run({"model": source}, exported)
+    export(source, exported)
     Simplify(tools=("onnxsim",)).run({"model": exported.out}, simple)
     note = fuse(simple.out, work)
     assert note["matched"]["MultiHeadAttention"] == 4
@@ -79,6 +80,44 @@ def test_projections_stay_quantizable(exported: Callable[[str], Path], works: Ca
     int8, total = quantized.notes["int8_nodes"]["MatMul"]
     assert int8 == total > 0
     assert quantized.notes["quality"]["logits"]["sqnr_db"] > 25
+
+
+def attention(folder: Path) -> Path:
+    """Writes an attention of x to itself, with four heads."""
+    body = (
+        "q = MatMul (x, wq) k = MatMul (x, wk) v = MatMul (x, wv)"
+        "q4 = Reshape (q, heads) k4 = Reshape (k, heads) v4 = Reshape (v, heads)"
+        "qh = Transpose <perm = [0, 2, 1, 3]> (q4) kt = Transpose <perm = [0, 2, 3, 1]> (k4)"
+        "vh = Transpose <perm = [0, 2, 1, 3]> (v4) z = MatMul (qh, kt) p = Softmax <axis = -1> (z)"
+        "o = MatMul (p, vh) ot = Transpose <perm = [0, 2, 1, 3]> (o) y = Reshape (ot, joined)"
+    )
+    proto = onnx.parser.parse_model(
+        '<ir_version: 9, opset_import: ["" : 20]> g (float[batch, 6, 32] x) => (float[batch, 6, 32] y)'
+        f"<int64[4] heads = {{0, 0, 4, 8}}, int64[3] joined = {{0, 0, 32}}> {{ {body} }}"
+    )
+    random = np.random.default_rng(0)
+    for name in ("wq", "wk", "wv"):
+        weight = (random.standard_normal((32, 32)) / 6).astype(np.float32)
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(weight, name))
+    folder.mkdir()
+    onnx.save(proto, folder / "model.onnx")
+    ends = (Tensor("x", "float32", ("batch", 6, 32)),), (Tensor("y", "float32", ("batch", 6, 32)),)
+    interfaces.write(folder, Interface(*ends, {"batch": Dim(1, 4, 8)}))
+    return folder
+
+
+def test_products_of_one_tensor_merge_where_asked_beside_fused_attention(
+    tmp_path: Path, works: Callable[[], Work]
+) -> None:
+    source, apart, merged, quantized = attention(tmp_path / "source"), works(), works(), works()
+    assert fuse(source, apart)["matched"] == {"MultiHeadAttention": 1}
+    note = fuse(source, merged, replace(FUSE, merge=True))
+    assert note["matched"] == {"MultiHeadAttention": 1, "products of one tensor": 3}
+    assert operators(apart.out) == ["MatMul", "MatMul", "MatMul", "MultiHeadAttention"]
+    assert operators(merged.out) == ["MatMul", "Split", "MultiHeadAttention"]
+    Quantize(method="dynamic", reduce_range=True).run({"model": merged.out}, quantized)
+    assert quantized.notes["int8_nodes"]["MatMul"] == [1, 1]
+    assert quantized.notes["quality"]["y"]["sqnr_db"] > 25
 
 
 @pytest.mark.parametrize("name", ["cnn", "encoder", "recurrent", "upsampler"])

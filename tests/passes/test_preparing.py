@@ -15,10 +15,10 @@ from optkit.core.interface import Dim, Interface, Tensor
 from optkit.core.passes import Host, Work
 from optkit.data.source import load_dataset
 from optkit.passes import preparing
-from optkit.passes.export import Export
 from optkit.passes.onnx_step import open_runtime
 from optkit.passes.quantize import Quantize
 from optkit.passes.simplify import Simplify
+from tests.passes.exports import export
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -133,7 +133,7 @@ def test_hard_cases_keep_their_accuracy_by_default(
 ) -> None:
     build = runpy.run_path(str(FIXTURES / "build.py"))
     exported, simple = works(), works()
-    Export().run({"model": build[name](tmp_path / "source")}, exported)
+    export(build[name](tmp_path / "source"), exported)
     Simplify().run({"model": exported.out}, simple)
     (batch,) = load_dataset(DATA, "calibration").batches(1000)
     data = dataset({"image": batch.inputs["image"][:128]})

@@ -17,7 +17,7 @@ from optkit.core.interface import Dim, Interface, Tensor
 from optkit.core.passes import Host, Work
 from optkit.measure.feeding import made_up_inputs
 from optkit.passes.quantize_weights import QuantizeWeights
-from optkit.runtimes import RUNTIMES
+from optkit.runtimes.table import RUNTIMES
 
 Works = Callable[[], Work]
 Dataset = Callable[[Mapping[str, NDArray[Any]]], Path]

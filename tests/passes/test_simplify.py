@@ -21,7 +21,7 @@ from optkit.measure.feeding import made_up_inputs
 from optkit.measure.latency_report import Speedup
 from optkit.passes import simplifying, trial
 from optkit.passes.simplify import Simplify
-from optkit.runtimes import RUNTIMES
+from optkit.runtimes.table import RUNTIMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,5 +1,7 @@
 """Models as users write them: copied into artifacts by the fixtures, never imported from here."""
 
+import os
+
 import torch
 from torch import Tensor, nn
 
@@ -184,6 +186,23 @@ class Counting(Linear):
     def forward(self, x: Tensor) -> Tensor:
         self.calls += 1
         return super().forward(x) + self.calls
+
+
+class Fragile(Linear):
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.RNN(1, 1)  # a model with a recurrence is traced first
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # torch's stubs omit it
+            os.write(1, b"about to crash")
+            os.abort()
+        return super().forward(x)
+
+
+class Crashing(Linear):
+    def forward(self, x: Tensor) -> Tensor:  # noqa: ARG002  # it gets no further
+        os.abort()
 
 
 class Square(nn.Module):

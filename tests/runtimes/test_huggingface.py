@@ -15,9 +15,10 @@ from optkit.core.errors import MissingDependency, UsageError
 from optkit.core.interface import Dim, shape_at
 from optkit.core.recipe import Task
 from optkit.measure.feeding import made_up_inputs
-from optkit.runtimes import RUNTIMES, huggingface
+from optkit.runtimes import huggingface
 from optkit.runtimes.huggingface_files import INDEX, model_files
 from optkit.runtimes.huggingface_tasks import TASKS
+from optkit.runtimes.table import RUNTIMES
 from tests.runtimes.tiny_models import MODELS, bert, save
 
 if TYPE_CHECKING:

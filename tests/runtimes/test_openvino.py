@@ -13,13 +13,13 @@ from onnx import parser
 from optkit.core import interface
 from optkit.core.errors import MissingDependency, StepFailed, UsageError
 from optkit.core.interface import Dim, Interface, Tensor
-from optkit.runtimes import RUNTIMES
 from optkit.runtimes.openvino_cpu import compile_model
+from optkit.runtimes.table import RUNTIMES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from optkit.runtimes import Session
+    from optkit.runtimes.session import Session
 
 PRODUCT = "net (float[batch,3] x, float[3,columns] w) => (float[batch,columns] y) { y = MatMul(x, w) }"
 

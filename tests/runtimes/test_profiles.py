@@ -12,8 +12,8 @@ from onnx import numpy_helper, parser
 
 from optkit.core import interface
 from optkit.core.interface import Dim, Interface, Tensor
-from optkit.runtimes import RUNTIMES
 from optkit.runtimes.onnxruntime_profile import arithmetic, calls_by_run
+from optkit.runtimes.table import RUNTIMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

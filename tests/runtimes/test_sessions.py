@@ -17,7 +17,8 @@ from optkit.core import interface, session_options
 from optkit.core.errors import StepFailed, UsageError
 from optkit.core.interface import Interface, Tensor
 from optkit.core.session_options import SessionOptions
-from optkit.runtimes import RUNTIMES, onnxruntime_cpu, runtime_named
+from optkit.runtimes import onnxruntime_cpu
+from optkit.runtimes.table import RUNTIMES, runtime_named
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from optkit.core.errors import MissingDependency
-from optkit.runtimes import check_installed, onnxruntime_gpu, runtime_named, torch_compile
+from optkit.runtimes import onnxruntime_gpu, torch_compile
+from optkit.runtimes.table import check_installed, runtime_named
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optkit.graph.walk import is_standard
+
 if TYPE_CHECKING:
     import onnx_ir as ir
     from numpy.typing import NDArray
-
-_STANDARD = frozenset({"", "ai.onnx"})
 
 
 class Unmatched(Exception):
@@ -41,7 +41,7 @@ def near_miss(pattern: str, node: ir.Node, error: Unmatched) -> NearMiss:
 def made_by(value: ir.Value | None, *operators: str) -> ir.Node | None:
     """Returns the node that computes `value` if it is one of these standard operators."""
     node = None if value is None else value.producer()
-    return node if node is not None and node.domain in _STANDARD and node.op_type in operators else None
+    return node if node is not None and is_standard(node, *operators) else None
 
 
 def only_reader(value: ir.Value, *operators: str) -> ir.Node | None:
@@ -53,7 +53,7 @@ def only_reader(value: ir.Value, *operators: str) -> ir.Node | None:
     if value.is_graph_output() or len(readers) != 1:
         return None
     node = readers.pop()
-    return node if node.domain in _STANDARD and node.op_type in operators else None
+    return node if is_standard(node, *operators) else None
 
 
 def constant(value: ir.Value | None) -> NDArray[Any] | None:
@@ -128,3 +128,12 @@ def fixed_size(value: ir.Value, axis: int) -> int | None:
 def permutation(node: ir.Node) -> tuple[int, ...]:
     """Returns the axes of a Transpose, in their new order; empty where it only reverses them."""
     return tuple(node.attributes.get_ints("perm", ()))
+
+
+def reduced_axes(node: ir.Node) -> list[int]:
+    """Returns the axes of a ReduceMean, sorted; empty if they are not known."""
+    given = node.inputs[1] if len(node.inputs) > 1 else None
+    if given is None:
+        return sorted(node.attributes.get_ints("axes", ()))
+    axes = constant(given)
+    return [] if axes is None else sorted(int(axis) for axis in axes.ravel())

@@ -9,7 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from optkit.graph.fuse.match import Unmatched, constant, made_by, near_miss, only_reader, scalar, split_scalar
+from optkit.graph.fuse.match import (
+    Unmatched,
+    made_by,
+    near_miss,
+    only_reader,
+    reduced_axes,
+    scalar,
+    split_scalar,
+)
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -88,21 +96,12 @@ def _moment(root: ir.Node) -> _Moment | None:
     mean = None if parts is None else made_by(parts[0], "ReduceMean")
     if parts is None or mean is None or mean.attributes.get_int("keepdims", 1) != 1:
         return None
-    square, axes = made_by(mean.inputs[0], "Pow", "Mul"), _axes(mean)
+    square, axes = made_by(mean.inputs[0], "Pow", "Mul"), reduced_axes(mean)
     if square is None or not axes or square.inputs[0] is None:
         return None
     first, second = square.inputs
     is_square = scalar(second) == 2 if square.op_type == "Pow" else first is second  # noqa: PLR2004  # the exponent
     return _Moment(first, axes, parts[1]) if is_square and first is not None else None
-
-
-def _axes(node: ir.Node) -> list[int]:
-    """Returns the axes of a ReduceMean, sorted; empty if they are not known."""
-    given = node.inputs[1] if len(node.inputs) > 1 else None
-    if given is None:
-        return sorted(node.attributes.get_ints("axes", ()))
-    axes = constant(given)
-    return [] if axes is None else sorted(int(axis) for axis in axes.ravel())
 
 
 def _uncentered(moment: _Moment) -> ir.Value | None:
@@ -111,7 +110,7 @@ def _uncentered(moment: _Moment) -> ir.Value | None:
     mean = None if difference is None else made_by(difference.inputs[1], "ReduceMean")
     if difference is None or mean is None or mean.inputs[0] is not difference.inputs[0]:
         return None
-    return difference.inputs[0] if _axes(mean) == moment.axes else None
+    return difference.inputs[0] if reduced_axes(mean) == moment.axes else None
 
 
 def _matched(root: ir.Node, moment: _Moment, x: ir.Value | None) -> Norm:

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from numpy.typing import NDArray
 
-STANDARD = frozenset({"", "ai.onnx"})
 _SMALL = 1 << 16
 
 
@@ -32,11 +31,6 @@ def ints(node: ir.Node, index: int) -> list[int] | None:
     """Returns a constant input of integers as a list; None if it is absent or not constant."""
     found = array(node.inputs[index]) if index < len(node.inputs) else None
     return None if found is None or found.dtype.kind not in "iu" else [int(each) for each in found.ravel()]
-
-
-def is_standard(node: ir.Node, *op_types: str) -> bool:
-    """Returns whether a node is one of these operators of ONNX itself."""
-    return node.domain in STANDARD and node.op_type in op_types
 
 
 def new_constant(node: ir.Node, content: NDArray[Any], name: str) -> ir.Value:

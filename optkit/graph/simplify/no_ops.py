@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optkit.graph.simplify.constants import STANDARD, array, ints
+from optkit.graph.simplify.constants import array, ints
 from optkit.graph.simplify.randomness import is_training
 from optkit.graph.simplify.redirect import redirect
+from optkit.graph.walk import STANDARD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

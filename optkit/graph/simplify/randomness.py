@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optkit.graph.simplify.constants import STANDARD, array
+from optkit.graph.simplify.constants import array
+from optkit.graph.walk import STANDARD
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optkit.graph.simplify.constants import ints, is_standard
+from optkit.graph.simplify.constants import ints
 from optkit.graph.simplify.redirect import redirect
+from optkit.graph.walk import is_standard
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from optkit.graph.simplify.constants import array, ints, is_standard, new_constant
+from optkit.graph.simplify.constants import array, ints, new_constant
+from optkit.graph.walk import is_standard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable

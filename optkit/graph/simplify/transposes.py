@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optkit.graph.simplify.constants import is_standard
+from optkit.graph.walk import is_standard
 
 if TYPE_CHECKING:
     import onnx_ir as ir

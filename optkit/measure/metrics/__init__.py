@@ -4,46 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optkit.measure.metrics.accuracy import Accuracy, Agreement
-from optkit.measure.metrics.closeness import Cosine, MeanSquaredError, PeakSignalToNoise, SignalToNoise
-from optkit.measure.metrics.correlation import Correlation, Similarity
-from optkit.measure.metrics.detection import DetectionMap
-from optkit.measure.metrics.f1 import F1
-from optkit.measure.metrics.function import Python
-from optkit.measure.metrics.language import Perplexity
-from optkit.measure.metrics.library import TorchMetrics
-from optkit.measure.metrics.ranking import Auroc, AveragePrecision
-from optkit.measure.metrics.segmentation import MeanIou
-from optkit.measure.metrics.sequence import WordErrorRate
+from optkit.core.lazy import LazyTable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from optkit.measure.metrics.base import Metric
 
-METRICS: Mapping[str, type[Metric]] = {
-    "accuracy": Accuracy,
-    "f1": F1,
-    "auroc": Auroc,
-    "average-precision": AveragePrecision,
-    "detection-map": DetectionMap,
-    "miou": MeanIou,
-    "wer": WordErrorRate,
-    "perplexity": Perplexity,
-    "mse": MeanSquaredError,
-    "psnr": PeakSignalToNoise,
-    "correlation": Correlation,
-    "similarity": Similarity,
-    "agreement": Agreement,
-    "cosine": Cosine,
-    "sqnr": SignalToNoise,
-    "python": Python,
-    "torchmetrics": TorchMetrics,
-}
+METRICS: LazyTable[type[Metric]] = LazyTable(
+    {
+        "accuracy": "optkit.measure.metrics.accuracy:Accuracy",
+        "f1": "optkit.measure.metrics.f1:F1",
+        "auroc": "optkit.measure.metrics.ranking:Auroc",
+        "average-precision": "optkit.measure.metrics.ranking:AveragePrecision",
+        "detection-map": "optkit.measure.metrics.detection:DetectionMap",
+        "miou": "optkit.measure.metrics.segmentation:MeanIou",
+        "wer": "optkit.measure.metrics.sequence:WordErrorRate",
+        "perplexity": "optkit.measure.metrics.language:Perplexity",
+        "mse": "optkit.measure.metrics.closeness:MeanSquaredError",
+        "psnr": "optkit.measure.metrics.closeness:PeakSignalToNoise",
+        "correlation": "optkit.measure.metrics.correlation:Correlation",
+        "similarity": "optkit.measure.metrics.correlation:Similarity",
+        "agreement": "optkit.measure.metrics.accuracy:Agreement",
+        "cosine": "optkit.measure.metrics.closeness:Cosine",
+        "sqnr": "optkit.measure.metrics.closeness:SignalToNoise",
+        "python": "optkit.measure.metrics.function:Python",
+        "torchmetrics": "optkit.measure.metrics.library:TorchMetrics",
+    }
+)
 
 
-def known_metrics() -> dict[str, type[Metric]]:
-    """Returns kind → metric: ours, and those of installed plugins, which cannot replace one of ours."""
-    from importlib.metadata import entry_points
-
-    return {point.name: point.load() for point in entry_points(group="optkit.metrics")} | dict(METRICS)
+def known_metrics() -> LazyTable[type[Metric]]:
+    """Returns kind → metric: ours and those of installed plugins."""
+    return METRICS.with_plugins("optkit.metrics")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_KEPT = ("WARNING", "ERROR", "INTERNAL_ERROR")
 _NOISE = re.compile(r"catchCudaError.*cudaError|Thread context has not been set|is unsupported in TensorRT-RTX")
 """A query of the driver that failed in passing: the line before it holds the error, if there was one."""
 _PLACE = re.compile(r"^I\w+::\w+: (?:Error Code \d+: )?|\s*In \w+ at \S+:\d+\)?|^\[\S+?::\w+::\d+\] ")
@@ -20,13 +19,17 @@ class Log:
     def __init__(self, trt: Any) -> None:  # noqa: ANN401  # an extra: its types are not checked
         self.lines: list[tuple[str, str]] = []
         log = self
+        dropped = (
+            trt.ILogger.VERBOSE,
+            trt.ILogger.INFO,
+        )  # thousands of lines: even to read their names takes long
 
         class Logger(trt.ILogger):  # type: ignore[misc]  # likewise
             def __init__(self) -> None:
                 super().__init__()
 
             def log(self, severity: Any, message: str) -> None:  # noqa: ANN401  # likewise
-                if severity.name in _KEPT:
+                if severity not in dropped:
                     log.add(severity.name, message)
 
         self.logger = Logger()
