@@ -1,18 +1,19 @@
-"""How often a latency gate errs on a loaded machine: timings recorded once, resampled into many runs; and real runs.
+"""How often a latency gate errs on a loaded machine: starts recorded once, resampled into many runs; and real runs.
 
 Three subjects: a model, the model again in a process of its own, and the model with an eleventh layer as large as its
-ten. A busy loop holds one of the cores that they are pinned to. A session is a start of all processes; what differs
-between two starts of one program is part of the noise.
+ten. A busy loop holds one of the cores that they are pinned to.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,19 +26,19 @@ from optkit.core import interface as interfaces
 from optkit.core.gates import Estimate, Gate, Status, judge
 from optkit.core.interface import Dim, Interface, Tensor
 from optkit.core.recipe import MeasureSpec
-from optkit.measure.latency import measure_latency
-from optkit.measure.latency_report import Feed, Subject
+from optkit.measure.latency_report import ProcessFacts, Progress, Subject
+from optkit.measure.measurement import Measurement
 from optkit.measure.rounds import Rounds
 from optkit.measure.statistics import wilson_interval
 from optkit.measure.worker_process import cpus_for, start_worker
 from optkit.measure.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from optkit.measure.latency_report import Speedup
+    from optkit.measure.latency_report import LatencyReport, Speedup
     from optkit.measure.rounds import Turn
 
 RECORDED = RESULTS / "loaded-machine.npz"
@@ -46,43 +47,80 @@ LAYERS = {BASELINE: 10, SAME: 10, SLOWER: 11}
 WIDTH, BATCH, THREADS = 256, 32, 2
 GATE = Gate(min_speedup=0.95)
 DEFAULTS = MeasureSpec()
-BLOCK = 50
-"""Rounds, on average, that a resampled run takes from the recording in one piece: seconds."""
+BLOCK = 10
+"""Rounds, on average, that a resampled start takes from a recorded one in one piece."""
 _MOST_ROUNDS = 2000
 
 
-def record(sessions: int, seconds: float) -> None:
-    """Writes the median and the length of every turn of several sessions."""
+def record(starts: int, seconds: float) -> None:
+    """Writes the median and the length of every turn of several starts, and the seconds until each was warm."""
     recorded: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as folder, busy_loop():
-        for session in range(sessions):
-            for name, turns in _session(Path(folder) / str(session), seconds).items():
-                recorded[f"{name}{session}"] = np.array(turns, np.uint32)
-            print(f"session {session}: {len(turns) // 2} rounds")
+    with tempfile.TemporaryDirectory() as folder, busy_loop() as loop:
+        subjects = [_subject(name, Path(folder)) for name in NAMES]
+        for at in range(starts):
+            cost, turns = _start(subjects, Path(folder), seconds)
+            recorded[f"cost{at}"] = np.float32(cost)
+            recorded |= {f"{name}{at}": np.array(turns[name], np.uint32) for name in NAMES}
+            print(
+                f"start {at}: {cost:.1f} s, {len(turns[BASELINE]) // 2} rounds, busy loop {loop.share():.0%} of a core"
+            )
     np.savez_compressed(RECORDED, **recorded)
 
 
-def simulate(candidate: str, runs: int, seconds: float) -> list[Speedup]:
+def simulate(candidate: str, runs: int, seconds: float) -> list[Run]:
     """Returns the results of `runs` measurements resampled from the recording."""
     random = np.random.default_rng(0)
     with np.load(RECORDED) as recorded:
-        sessions = [
-            {name: recorded[f"{name}{at}"] for name in NAMES} for at in range(len(recorded.files) // len(NAMES))
+        starts = [
+            {name: recorded[f"{name}{at}"] for name in ("cost", *NAMES)}
+            for at in range(len(recorded.files) // (len(NAMES) + 1))
         ]
-    return [_simulated(sessions[random.integers(len(sessions))], candidate, seconds, random) for _ in range(runs)]
+    return [_finish(Resampled(starts, candidate, seconds, random))[candidate] for _ in range(runs)]
 
 
-def really_run(candidate: str, runs: int, seconds: float) -> list[Speedup]:
-    """Returns the results of `runs` measurements, each with processes of its own."""
-    with tempfile.TemporaryDirectory() as folder, busy_loop():
-        baseline, other = (_subject(name, Path(folder)) for name in (BASELINE, candidate))
-        return [_measured(baseline, other, seconds) for _ in range(runs)]
+def really_run(runs: int, seconds: float) -> dict[str, list[Run]]:
+    """Returns candidate → the results of `runs` measurements; each is of both candidates, with processes of its own."""
+    results: dict[str, list[Run]] = {SAME: [], SLOWER: []}
+    with tempfile.TemporaryDirectory() as folder, busy_loop() as loop:
+        baseline, *others = (_subject(name, Path(folder)) for name in NAMES)
+        np.save(Path(folder) / "x.npy", _input())
+        files = {BATCH: {"x": str(Path(folder) / "x.npy")}}
+        for at in range(runs):
+            measurement = Measurement([baseline, *others], files, seconds * len(others), DEFAULTS.precision)
+            found = _finish(measurement)
+            for name, result in found.items():
+                results[name].append(result)
+            print(
+                f"run {at}: {', '.join(map(str, found.values()))}; busy loop {loop.share():.0%} of a core", flush=True
+            )
+    return results
 
 
-def shares(results: Sequence[Speedup]) -> dict[str, list[float]]:
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One measurement of one candidate.
+
+    Attributes:
+        speedup: What came out.
+        starts: How many there were.
+        seconds: That it took, for each candidate that it was of.
+    """
+
+    speedup: Speedup
+    starts: int
+    seconds: float
+
+    def __str__(self) -> str:
+        low, high = self.speedup.interval
+        found = f"{self.speedup.ratio:.3f} [{low:.3f}, {high:.3f}] {status(self)}"
+        return f"{found}, {self.starts} starts, {self.seconds:.1f} s"
+
+
+def shares(results: Sequence[Run]) -> dict[str, list[float]]:
     """Returns outcome → its share of the results and the 95 % interval of that."""
-    counts = Counter[str](_status(result) for result in results)
-    counts["bounds exclude 1"] = sum(not result.interval[0] <= 1 <= result.interval[1] for result in results)
+    counts = Counter[str](status(result) for result in results)
+    intervals = [result.speedup.interval for result in results]
+    counts["bounds exclude 1"] = sum(not low <= 1 <= high for low, high in intervals)
     total = len(results)
     return {
         outcome: [counts[outcome] / total, *wilson_interval(counts[outcome], total)]
@@ -91,34 +129,60 @@ def shares(results: Sequence[Speedup]) -> dict[str, list[float]]:
 
 
 @contextmanager
-def busy_loop() -> Iterator[None]:
+def busy_loop() -> Iterator[BusyLoop]:
     """Keeps the first of the CPUs that subjects are pinned to busy."""
     loop = f"import os\nos.sched_setaffinity(0, [{cpus_for(THREADS)[0]}])\nwhile True: pass"
     with subprocess.Popen([sys.executable, "-c", loop]) as process:
         try:
-            yield
+            yield BusyLoop(process)
         finally:
             process.kill()
 
 
-def _status(result: Speedup) -> Status:
-    (verdict,) = judge("latency", GATE, {"min_speedup": Estimate(result.ratio, *result.interval)})
+class BusyLoop:
+    """A process that computes for nothing."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._seen, self._computed = time.monotonic(), 0.0
+
+    def share(self) -> float:
+        """Returns how much of a core it had since it was asked last.
+
+        Raises:
+            RuntimeError: It ended: what was measured is not what it should be.
+        """
+        if self._process.poll() is not None:
+            raise RuntimeError("the busy loop ended")
+        now = time.monotonic()
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        computed = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        share = (computed - self._computed) / (now - self._seen)
+        self._seen, self._computed = now, computed
+        return share
+
+
+def status(run: Run) -> Status:
+    """Returns what the gate says."""
+    found = Estimate(run.speedup.ratio, *run.speedup.interval)
+    (verdict,) = judge("latency", GATE, {"min_speedup": found})
     return verdict.status
 
 
-def _session(folder: Path, seconds: float) -> dict[str, list[tuple[int, int]]]:
-    """Returns subject → median and length of each turn, in nanoseconds, from processes of their own."""
+def _start(subjects: Sequence[Subject], folder: Path, seconds: float) -> tuple[float, dict[str, list[tuple[int, int]]]]:
+    """Returns the seconds until processes were warm, and subject → median and length of each turn, in nanoseconds."""
     turns: dict[str, list[tuple[int, int]]] = {name: [] for name in NAMES}
+    np.save(folder / "x.npy", _input())
     with ExitStack() as stack:
+        began = time.monotonic()
         workers = Workers()
-        for name in NAMES:
-            workers.open(stack.enter_context(start_worker(_subject(name, folder))), cpus_for(THREADS))
-        np.save(folder / "x.npy", _feed().inputs["x"])
+        workers.open([stack.enter_context(start_worker(subject)) for subject in subjects], cpus_for(THREADS))
         taken = workers.turns({"x": str(folder / "x.npy")})
+        cost = time.monotonic() - began
         rounds = Rounds({name: _noting(taken[name], turns[name]) for name in NAMES}, precision=0.0)
         for _ in rounds.run(seconds):
             pass
-    return turns
+    return cost, turns
 
 
 def _noting(turn: Turn, notes: list[tuple[int, int]]) -> Turn:
@@ -131,55 +195,77 @@ def _noting(turn: Turn, notes: list[tuple[int, int]]) -> Turn:
     return noted
 
 
-def _simulated(
-    session: Mapping[str, NDArray[Any]], candidate: str, seconds: float, random: np.random.Generator
-) -> Speedup:
-    """Returns the result of rounds drawn from a session by the stationary bootstrap, in pieces of BLOCK on average.
+class Resampled(Measurement):
+    """A measurement of recorded starts, drawn with replacement; who is the model and who is the same, by lot.
 
-    Pieces keep what neighbouring rounds have in common. Source: D. N. Politis and J. P. Romano, The stationary
-    bootstrap, JASA 89 (1994), 1303-1313.
+    Within a start, rounds are drawn by the stationary bootstrap, in pieces of BLOCK on average, which keep what
+    neighbouring rounds have in common. Source: D. N. Politis and J. P. Romano, The stationary bootstrap, JASA 89
+    (1994), 1303-1313.
     """
-    now = 0.0
-    count = len(session[BASELINE]) // 2
-    drawn = _drawn_rounds(count, random)
 
-    def turn_of(name: str) -> Turn:
-        turns = (turn for at in drawn for turn in session[name][2 * at : 2 * at + 2])
+    def __init__(
+        self, starts: Sequence[Mapping[str, NDArray[Any]]], candidate: str, seconds: float, random: np.random.Generator
+    ) -> None:
+        self._recorded, self._random, self._now = starts, random, 0.0
+        subjects = [Subject(name, "onnxruntime", Path(), THREADS) for name in (BASELINE, candidate)]
+        super().__init__(subjects, {BATCH: {}}, seconds, DEFAULTS.precision, lambda: self._now)
+
+    def open(self, stack: ExitStack) -> Generator[Progress, None, Workers]:  # noqa: ARG002  # nothing to close
+        """Draws a start."""
+        yield Progress(0.0, "")
+        recorded = self._recorded[int(self._random.integers(len(self._recorded)))]
+        self._now += float(recorded["cost"]) * len(self._subjects) / len(NAMES)
+        drawn = _drawn_rounds(len(recorded[BASELINE]) // 2, self._random)
+        names = [subject.name for subject in self._subjects]
+        played = names[::-1] if SAME in names and self._random.integers(2) else names
+        return _Replayed({name: self._turn(recorded[other], drawn) for name, other in zip(names, played, strict=True)})
+
+    def _turn(self, turns: NDArray[Any], drawn: Sequence[int]) -> Turn:
+        coming = (turn for at in drawn for turn in turns[2 * at : 2 * at + 2])
 
         def turn() -> list[int]:
-            nonlocal now
-            median, length = next(turns)
-            now += length / 1e9
+            median, length = next(coming)
+            self._now += length / 1e9
             return [int(median)]
 
         return turn
 
-    rounds = Rounds({name: turn_of(name) for name in (BASELINE, candidate)}, DEFAULTS.precision, lambda: now)
-    for _ in rounds.run(seconds):
-        pass
-    return rounds.result(BATCH).speedups[candidate]
+
+class _Replayed(Workers):
+    def __init__(self, turns: dict[str, Turn]) -> None:
+        super().__init__()
+        self._turns = turns
+
+    def turns(self, files: Mapping[str, str]) -> dict[str, Turn]:  # noqa: ARG002  # nothing is fed
+        return self._turns
+
+    def facts(self) -> dict[str, ProcessFacts]:
+        return dict.fromkeys(self._turns, ProcessFacts(0.0, 0.0, 0))
 
 
 def _drawn_rounds(count: int, random: np.random.Generator) -> list[int]:
-    """Returns round numbers, more than a run can use."""
+    """Returns round numbers, more than a start can use."""
     drawn: list[int] = []
     while len(drawn) < _MOST_ROUNDS:
-        start = random.integers(count)
-        drawn.extend((start + np.arange(random.geometric(1 / BLOCK))) % count)
+        begin = random.integers(count)
+        drawn.extend((begin + np.arange(random.geometric(1 / BLOCK))) % count)
     return drawn
 
 
-def _measured(baseline: Subject, candidate: Subject, seconds: float) -> Speedup:
-    measurement = measure_latency(baseline, [candidate], [_feed()], seconds, DEFAULTS.precision)
+def _finish(measurement: Measurement) -> dict[str, Run]:
+    """Returns candidate → what a measurement found."""
+    progress = measurement.run(profile=False)
     while True:
         try:
-            next(measurement)
+            next(progress)
         except StopIteration as stop:
-            return stop.value.feeds[0].speedups[candidate.name]  # type: ignore[no-any-return]  # typed by the generator
+            report: LatencyReport = stop.value
+            speedups = report.feeds[-1].speedups
+            return {name: Run(each, report.starts, report.seconds / len(speedups)) for name, each in speedups.items()}
 
 
-def _feed() -> Feed:
-    return Feed(BATCH, {"x": np.random.default_rng(1).standard_normal((BATCH, WIDTH), np.float32)})
+def _input() -> NDArray[Any]:
+    return np.random.default_rng(1).standard_normal((BATCH, WIDTH), np.float32)
 
 
 def _subject(name: str, folder: Path) -> Subject:

@@ -36,6 +36,8 @@ def print_timings(results: Mapping[str, tuple[Timing, Estimate | None]]) -> None
             ]
         )
     _print_models(rows)
+    for timed, _ in list(results.values())[:1]:
+        click.echo(f"timed {fmt.starts(timed)}")
     if any(timed.p99_ms is None for timed, _ in results.values()):
         click.echo(f"{fmt.NONE}: too few runs to say; p90 takes 36, p99 takes 368 (give more --seconds)")
 

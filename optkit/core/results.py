@@ -140,12 +140,14 @@ class Timing:
         p50_ms: Median latency.
         p90_ms: 90th percentile; None with too few samples to say.
         p99_ms: 99th percentile; None with too few samples to say.
-        samples_ms: Every timed run, round by round.
+        samples_ms: Every timed run, round by round, one start after the other.
         throughput: Batch size → samples per second.
-        load_seconds: From nothing to a session.
-        first_ms: The first run.
+        load_seconds: From nothing to a session, in the first start.
+        first_ms: The first run of that.
         peak_rss_bytes: Peak resident memory of the process.
         profile: Where its time goes; None if the runtime does not tell.
+        starts: How often its process was started; bounds of one start do not cover what differs between two.
+        measuring_seconds: Of the whole measurement, loading and profiling included, for each candidate of it.
     """
 
     runtime: str
@@ -160,6 +162,8 @@ class Timing:
     first_ms: float
     peak_rss_bytes: int
     profile: Profile | None = None
+    starts: int = 1
+    measuring_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class Timing:
     """One subject on one feed.
 
     Attributes:
-        samples: Raw nanoseconds: turns, each with its runs; two turns are a round.
+        samples: Raw nanoseconds: turns, each with its runs; two turns are a round. One start after the other.
         percentiles: p50, p90, p99 → milliseconds, for those that the number of runs supports.
         throughput: Samples per second at the median.
     """
@@ -91,9 +91,9 @@ class ProcessFacts:
     """What a subject's process used.
 
     Attributes:
-        load_s: Seconds to import the runtime and load the model.
-        first_run_s: Seconds of the first run.
-        peak_rss: Largest resident memory in bytes, over all feeds.
+        load_s: Seconds to import the runtime and load the model, in the first start.
+        first_run_s: Seconds of the first run of that.
+        peak_rss: Largest resident memory in bytes, over all feeds and starts.
     """
 
     load_s: float
@@ -109,7 +109,9 @@ class LatencyReport:
         feeds: One result per feed.
         processes: Subject name → what its process used.
         cpus: Those that all processes were pinned to; none if they were not.
-        failed: Candidate → what became of it; it is in `feeds` as far as it came, and not in `processes`.
+        failed: Candidate → what became of it; it is in neither `feeds` nor `processes`.
+        starts: How many starts the bounds speak of; one says nothing of what differs between two.
+        seconds: That everything took, loading and profiling included.
         profiles: Subject name → where its time goes, or why that is unknown; empty if it was not asked for.
     """
 
@@ -117,6 +119,8 @@ class LatencyReport:
     processes: Mapping[str, ProcessFacts]
     cpus: tuple[int, ...]
     failed: Mapping[str, OptkitError]
+    starts: int
+    seconds: float
     profiles: Mapping[str, Profile | str] = field(default_factory=dict)
 
     def raise_failure(self) -> None:

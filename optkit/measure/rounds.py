@@ -1,4 +1,4 @@
-"""Rounds of timing: every subject takes its turns in each, until the ratios are known well enough.
+"""Rounds of timing in one start: every subject takes its turns in each, until the ratios are known well enough.
 
 When to stop is decided by looking at the data, and whoever looks often enough finds what they want: the first interval
 that happens to be narrow is narrow because it is wrong more often than it says. So the error of a bound, 5 %, is
@@ -12,17 +12,16 @@ Radiology 44 (1971), 793-797; the union bound makes it exact for looks that depe
 from __future__ import annotations
 
 import random
-import statistics
 import time
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import OptkitError
-from optkit.measure.latency_report import FeedResult, Speedup, Timing
 from optkit.measure.paired_ratio import paired_ratio
-from optkit.measure.statistics import percentiles_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from optkit.measure.latency_report import Speedup
 
     Turn = Callable[[], Sequence[int]]
 
@@ -41,23 +40,26 @@ class Rounds:
         turns: Subject → takes a turn and returns the nanoseconds of its runs; the baseline first, all warm.
         precision: Half the width of a ratio's interval, relative to the ratio, that is narrow enough.
         clock: Returns seconds.
+        seed: Of the order of turns.
     """
 
     def __init__(
-        self, turns: Mapping[str, Turn], precision: float, clock: Callable[[], float] = time.monotonic
+        self, turns: Mapping[str, Turn], precision: float, clock: Callable[[], float] = time.monotonic, seed: int = 0
     ) -> None:
         self._turns = dict(turns)
         self._baseline = next(iter(turns))
         self._precision = precision
         self._clock = clock
-        self._order = random.Random(0)  # noqa: S311  # of turns
-        self._samples: dict[str, list[Sequence[int]]] = {name: [] for name in turns}
-        self._ratios: dict[str, Speedup] = {}
+        self._order = random.Random(seed)  # noqa: S311  # of turns
+        self.samples: dict[str, list[Sequence[int]]] = {name: [] for name in turns}
+        """Subject → turns, each with the nanoseconds of its runs; two turns are a round."""
+        self.ratios: dict[str, Speedup] = {}
+        """Candidate → against the baseline; of a baseline that is alone, its nanoseconds."""
         self.failed: dict[str, OptkitError] = {}
         """Candidates that failed and are out, the others having gone on without them."""
 
-    def run(self, seconds: float) -> Iterator[float]:
-        """Makes rounds until the ratios are settled or `seconds` are over; yields the share of the time used.
+    def run(self, seconds: float) -> Iterator[None]:
+        """Makes rounds until the ratios are settled or `seconds` are over; yields now and then.
 
         Raises:
             OptkitError: The baseline failed.
@@ -69,23 +71,13 @@ class Rounds:
             rounds += 1
             elapsed = self._clock() - started
             if rounds in _LOOKS:
-                self._ratios = self._compare(ALPHA_EARLY)
-                if self._settled():
+                self.ratios = self._compare(ALPHA_EARLY)
+                if settled(self.ratios, self._precision):
                     return
             if self._clock() - told >= _SECONDS_PER_NEWS:
                 told = self._clock()
-                yield min(1.0, elapsed / seconds) if seconds > 0 else 1.0
-        self._ratios = self._compare(ALPHA_LAST)
-
-    def summary(self) -> str:
-        """Returns the candidates' speedups so far."""
-        return ", ".join(f"{ratio.ratio:.2f}x" for name, ratio in self._ratios.items() if name != self._baseline)
-
-    def result(self, batch: int) -> FeedResult:
-        """Returns what was measured, for runs of `batch` samples."""
-        timings = {name: _timing(self._samples[name], batch) for name in self._turns}
-        speedups = {name: ratio for name, ratio in self._ratios.items() if name != self._baseline}
-        return FeedResult(batch, timings, speedups, self._settled())
+                yield
+        self.ratios = self._compare(ALPHA_LAST)
 
     def _one_round(self) -> None:
         """Lets every subject take a turn there and one back; nobody always comes first, or after the same one."""
@@ -97,28 +89,24 @@ class Rounds:
 
     def _take_turn(self, name: str) -> None:
         try:
-            self._samples[name].append(self._turns[name]())
+            self.samples[name].append(self._turns[name]())
         except OptkitError as error:
             if name == self._baseline:
                 raise
             self.failed[name] = error
             del self._turns[name]
-            self._ratios.pop(name, None)
+            self.ratios.pop(name, None)
 
     def _compare(self, alpha: float) -> dict[str, Speedup]:
-        baseline = self._samples[self._baseline]
+        baseline = self.samples[self._baseline]
         candidates = [name for name in self._turns if name != self._baseline]
         if not candidates:
             # Alone, the baseline is compared with a constant: the interval is then that of its own median.
             return {self._baseline: paired_ratio(baseline, [[1]] * len(baseline), alpha)}
-        return {name: paired_ratio(baseline, self._samples[name], alpha) for name in candidates}
-
-    def _settled(self) -> bool:
-        widths = [(ratio.interval[1] - ratio.interval[0]) / ratio.ratio for ratio in self._ratios.values()]
-        return bool(widths) and max(widths) <= 2 * self._precision
+        return {name: paired_ratio(baseline, self.samples[name], alpha) for name in candidates}
 
 
-def _timing(turns: Sequence[Sequence[int]], batch: int) -> Timing:
-    samples = [sample for turn in turns for sample in turn]
-    throughput = batch * 1e9 / statistics.median(samples)
-    return Timing(tuple(map(tuple, turns)), percentiles_ms(samples), throughput)
+def settled(ratios: Mapping[str, Speedup], precision: float) -> bool:
+    """Returns whether half of every interval is at most `precision`, relative to its ratio."""
+    widths = [(ratio.interval[1] - ratio.interval[0]) / ratio.ratio for ratio in ratios.values()]
+    return bool(widths) and max(widths) <= 2 * precision

@@ -1,4 +1,4 @@
-"""The processes of all subjects of one measurement: opened, fed and warmed up together.
+"""The processes of all subjects of one start: opened, fed and warmed up together.
 
 A candidate that fails is left out from then on, and why is kept; without the baseline there is nothing to measure.
 """
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-_TURN_SECONDS = 0.005
-"""Of an undisturbed turn. The speed of a loaded machine changes within tens of milliseconds: many short turns meet the
-same machine, and bring a ratio to a given precision in a third of the time that turns of 20 ms take."""
+_TURN_SECONDS = 0.002
+"""Of an undisturbed turn: less than the slice that a scheduler gives each process of a CPU that several want. Turns of
+5 ms mostly wait for the slice of another process, which makes for half as many rounds in the same time."""
 _MOST_RUNS = 100
+_LONG_RUN = 0.004
+"""Seconds of a run that hardly notices whose data the caches hold when it begins."""
 
 
 class Workers:
@@ -37,22 +39,23 @@ class Workers:
         self._loads: dict[str, float] = {}
         self._firsts: dict[str, float] = {}
 
-    def open(self, worker: WorkerProcess, cpus: Sequence[int]) -> None:
-        """Pins a worker to `cpus` and lets it load its model.
+    def open(self, workers: Sequence[WorkerProcess], cpus: Sequence[int]) -> None:
+        """Pins workers to `cpus` and lets them load their models, all at the same time.
 
         Raises:
-            OptkitError: It is the baseline's, and failed.
+            OptkitError: The baseline failed.
         """
-        subject = worker.subject
-        self._workers[subject.name] = worker
-        self._baseline = self._baseline or subject.name
-        self._loads |= self._ask_each([subject.name], lambda each: each.open(cpus))
+        opened = {worker.subject.name: worker for worker in workers}
+        self._workers |= opened
+        self._baseline = self._baseline or next(iter(opened))
+        told = self._ask_each(opened, lambda worker: worker.tell("open", **worker.model, cpus=cpus))
+        self._loads |= self._ask_each(told, lambda worker: worker.answer())
 
     def turns(self, files: Mapping[str, str]) -> dict[str, Turn]:
         """Feeds and warms up all of them; returns how each takes a turn.
 
-        Turns are made equally long by the time of one undisturbed run: a scheduler that must share the CPU interrupts
-        longer turns more often, which would show as slower runs.
+        Turns are made equally long by the time of one undisturbed run: longer ones are interrupted more often, which
+        would show as slower runs.
 
         Args:
             files: Input → npy file.
@@ -63,8 +66,7 @@ class Workers:
         self._ask_each(self._workers, lambda worker: worker.ask("feed", files=files))
         warm = self._ask_each(self._workers, lambda worker: worker.ask("warm_up"))
         self._firsts = {name: times["first_s"] for name, times in warm.items()} | self._firsts
-        runs = {name: round(_TURN_SECONDS / times["settled_s"]) for name, times in warm.items()}
-        return {name: partial(_take_turn, self._workers[name], min(_MOST_RUNS, runs[name])) for name in warm}
+        return {name: partial(_take_turn, self._workers[name], times["settled_s"]) for name, times in warm.items()}
 
     def leave_out(self, failed: Mapping[str, OptkitError]) -> None:
         """Leaves out candidates that failed."""
@@ -101,8 +103,8 @@ class Workers:
         return answers
 
 
-def _take_turn(worker: WorkerProcess, runs: int) -> list[int]:
-    if runs <= 1:
-        return worker.ask("measure", count=1)  # type: ignore[no-any-return]  # JSON
-    # The first of many runs finds the caches full of the other subjects' data; a long one hardly notices.
-    return worker.ask("measure", count=runs + 1)[1:]  # type: ignore[no-any-return]  # JSON
+def _take_turn(worker: WorkerProcess, run_seconds: float) -> list[int]:
+    runs = min(_MOST_RUNS, max(1, round(_TURN_SECONDS / run_seconds)))
+    # The first run finds the caches full of the other subjects' data.
+    cold = int(run_seconds < _LONG_RUN)
+    return worker.ask("measure", count=cold + runs)[cold:]  # type: ignore[no-any-return]  # JSON

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from optkit.core.gates import Estimate
-    from optkit.core.results import Interval, MetricResult
+    from optkit.core.results import Interval, MetricResult, Timing
 
 NONE = "-"
 _PERCENT_KINDS = frozenset({"accuracy", "agreement"})
@@ -101,6 +101,14 @@ def speedup(value: Estimate | None) -> str:
         return NONE
     bounds = "" if _exact(value) else f" [{ratio(value.lower)}, {ratio(value.upper)}]"
     return f"speed-up {ratio(value.value)}{bounds}"
+
+
+def starts(timing: Timing) -> str:
+    """Returns how many starts the bounds of a speed-up speak of, and what they cost."""
+    took = f" ({seconds(timing.measuring_seconds)} for each candidate)" if timing.measuring_seconds else ""
+    if timing.starts == 1:
+        return f"in one start{took}: bounds do not cover what differs between two, for which there was no time"
+    return f"in {timing.starts} starts{took}"
 
 
 def estimate(value: Estimate) -> str:

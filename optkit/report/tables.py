@@ -100,7 +100,8 @@ def conditions(report: RunReport) -> str:
         return ""
     sizes = ", ".join(f"{name}={size}" for name, size in timing.sizes.items())
     threads = f"{timing.threads} thread{'s' if timing.threads != 1 else ''}"
-    return show.one_line(f"timed with {threads}{f' at {sizes}' if sizes else ''} on {report.provenance.cpu}")
+    how = f"timed with {threads}{f' at {sizes}' if sizes else ''} on {report.provenance.cpu}"
+    return show.one_line(f"{how}, {show.starts(timing)}")
 
 
 def untimed(report: RunReport) -> Iterator[str]:

@@ -103,6 +103,8 @@ def timing_of(report: LatencyReport, name: str, runtime: str, threads: int, size
         first_ms=process.first_run_s * 1e3,
         peak_rss_bytes=process.peak_rss,
         profile=None if isinstance(profile := report.profiles.get(name), str) else profile,
+        starts=report.starts,
+        measuring_seconds=report.seconds / max(1, len(report.feeds[-1].speedups)),
     )
 
 
