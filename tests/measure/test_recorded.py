@@ -9,7 +9,7 @@ import pytest
 from optkit.core.errors import StepFailed
 from optkit.core.interface import Dim, Interface, Tensor
 from optkit.measure.parity import measure_parity
-from optkit.measure.recorded import record
+from optkit.measure.recorded import Recorded, record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +54,16 @@ def test_what_the_model_refused_is_refused_again(tmp_path: Path) -> None:
     report = measure_parity(recorded, Doubles(), INTERFACE)
     assert report.notes == ("skipped batch=5: the reference does not run there (not so many)",)
     assert len(recorded.seen) == 4
+
+
+def test_a_recording_is_the_same_when_it_is_read_again(tmp_path: Path) -> None:
+    recorded = record(Doubles(refused=5), INTERFACE, tmp_path)
+    recorded.save()
+    again = Recorded.load(tmp_path)
+    assert again.seen == recorded.seen
+    report = measure_parity(again, Doubles(), INTERFACE)
+    assert report.notes == ("skipped batch=5: the reference does not run there (not so many)",)
+    assert [error.max_abs for case in report.cases for error in case.errors] == [0.0] * 8
 
 
 def test_sizes_that_are_promised_must_run(tmp_path: Path) -> None:
