@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from optkit.cli.options import json_option, verbose_option
-from optkit.cli.paths import InputPath
+from optkit.cli.paths import InputFile, InputPath
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 Examples:
   optkit load http://127.0.0.1:8000 --run out/mnist-cnn
   optkit load grpc://127.0.0.1:8001 --run out/mnist-cnn --concurrency 1,16 --batch 4
-  optkit load localhost:8000 --model mnist-cnn --data calibration/mnist --split test --json"""
+  optkit load localhost:8000 --model mnist-cnn --data calibration/mnist --split test --json
+  optkit load grpcs://models.example:443 --ca ca.pem --run out/mnist-cnn --allow-remote"""
 )
 @click.argument("url")
 @click.option(
@@ -52,6 +53,9 @@ Examples:
     type=click.Choice(["auto", "binary", "json"]),
     help="How tensors travel over HTTP; auto: binary if the server can.",
 )
+@click.option(
+    "--ca", type=InputFile, help="PEM file of the certificates to trust with https and grpcs.  [default: the system's]"
+)
 @click.option("--allow-remote", is_flag=True, help="Allow a server that is not on this machine.")
 @json_option
 @verbose_option
@@ -67,6 +71,7 @@ def command(
     seconds: float,
     timeout: float,
     tensors: str,
+    ca: Path | None,
     *,
     allow_remote: bool,
     as_json: bool,
@@ -83,8 +88,9 @@ def command(
     from optkit.workflow.loading import Load, demand, load
 
     wanted = Load(
-        url, protocol, tensors, model, run, data, split, batch, concurrency, seconds, timeout, allow_remote=allow_remote
-    )
+        url, protocol, tensors, model, run, data, split, batch, concurrency, seconds, timeout,
+        allow_remote=allow_remote, authorities=ca,
+    )  # fmt: skip
     report = follow(load(wanted), verbose=verbose)
     print_json(asdict(report)) if as_json else print_load(report)
     demand(report)

@@ -12,16 +12,17 @@ from optkit.core import yaml
 from optkit.core.branching import join, targets_of
 from optkit.core.errors import UsageError
 from optkit.core.gates import BUILT_IN_SUBJECTS, RULES, Gate
+from optkit.core.interface import BATCH
 from optkit.core.linking import Linker
 from optkit.core.objective import Objective
 from optkit.core.overrides import apply_override
-from optkit.core.recipe import DataSpec, InputSpec, MeasureSpec, MetricUse, ModelSpec, Recipe, Task
+from optkit.core.recipe import DataSpec, InputSpec, MeasureSpec, MetricUse, ModelSpec, Recipe, SweepSpec, Task
 from optkit.core.validate import build, check_name, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from optkit.core.interface import Interface
+    from optkit.core.interface import Dim, Interface
     from optkit.core.passes import Host
     from optkit.core.recipe import Tables
     from optkit.core.yaml import Document, KeyPath
@@ -78,7 +79,7 @@ class _Parser:
         model = self._model()
         parts = self._data()
         metrics = self._metrics()
-        measure = self._measure()
+        measure = self._measure(model)
         self.host = replace(self.host, threads=measure.threads)
         steps, step_targets = join([self._linked(target, metrics, several=len(targets) > 1) for target in targets])
         return Recipe(
@@ -344,14 +345,28 @@ class _Parser:
             options[name] = self._built(self.tables.emitters[name], {} if value is None else value, path)
         return options
 
-    def _measure(self) -> MeasureSpec:
+    def _measure(self, model: ModelSpec) -> MeasureSpec:
         spec = self._built(MeasureSpec, self._section("measure"), ("measure",)) or MeasureSpec()
         if spec.threads < 1:
             self.document.problem(("measure", "threads"), f"should be at least 1, not {spec.threads}")
         for key in ("seconds", "precision"):
             if not 0 < getattr(spec, key) < math.inf:
                 self.document.problem(("measure", key), f"should be a number above 0, not {getattr(spec, key):g}")
+        self._check_sweep(spec.sweep, model.dims.get(BATCH))
         return spec
+
+    def _check_sweep(self, spec: SweepSpec | None, batch: Dim | None) -> None:
+        if spec is None:
+            return
+        if not 0 < spec.seconds < math.inf:
+            self.document.problem(("measure", "sweep", "seconds"), f"should be a number above 0, not {spec.seconds:g}")
+        for key in ("batches", "threads", "instances"):
+            found = getattr(spec, key)
+            if (not found and key != "batches") or any(each < 1 for each in found):
+                self.document.problem(("measure", "sweep", key), "should be whole numbers above 0, such as [1, 2]")
+        if batch is not None and any(not batch.min <= each <= batch.max for each in spec.batches):
+            text = f"the model takes batches of {batch.min} to {batch.max}"
+            self.document.problem(("measure", "sweep", "batches"), text, "`model.dims.batch` says so")
 
 
 def _is_factory(text: str) -> bool:

@@ -92,6 +92,22 @@ class DataSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class SweepSpec:
+    """In which settings the original and every candidate are also run: all combinations of these."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    batches: tuple[int, ...] = ()
+    """Samples per run; by default the smallest, the tuned and the largest."""
+    threads: tuple[int, ...] = (1, 2)
+    """Threads of each instance."""
+    instances: tuple[int, ...] = (1, 2)
+    """Processes that run the model at the same time."""
+    seconds: float = 30.0
+    """Time budget per model, loading included."""
+
+
+@dataclass(frozen=True, slots=True)
 class MeasureSpec:
     """How latency is measured."""
 
@@ -103,6 +119,8 @@ class MeasureSpec:
     """Time budget per candidate."""
     precision: float = 0.02
     """Stop when the ratio's interval is narrower than this fraction."""
+    sweep: SweepSpec | None = None
+    """Also show throughput against latency in other settings; no gate looks at them."""
 
 
 @dataclass(frozen=True, slots=True)

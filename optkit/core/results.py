@@ -130,6 +130,31 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class SweepPoint:
+    """How a model did in one of the settings that the recipe asked for.
+
+    Attributes:
+        batch: Samples per run.
+        threads: Threads of each instance.
+        instances: Processes that ran it at the same time.
+        throughput: Samples per second of all instances together.
+        p50_ms: Median latency of a run.
+        p90_ms: 90th percentile; None with too few runs to say.
+        p99_ms: 99th percentile; None with too few runs to say.
+        joules: Energy of the CPU packages per sample; None if unknown.
+    """
+
+    batch: int
+    threads: int
+    instances: int
+    throughput: float
+    p50_ms: float
+    p90_ms: float | None
+    p99_ms: float | None
+    joules: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
     """How fast one model ran in its own process.
 
@@ -148,6 +173,7 @@ class Timing:
         profile: Where its time goes; None if the runtime does not tell.
         starts: How often its process was started; bounds of one start do not cover what differs between two.
         measuring_seconds: Of the whole measurement, loading and profiling included, for each candidate of it.
+        sweep: The model in other settings, where the recipe asks for them.
     """
 
     runtime: str
@@ -164,6 +190,7 @@ class Timing:
     profile: Profile | None = None
     starts: int = 1
     measuring_seconds: float = 0.0
+    sweep: tuple[SweepPoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

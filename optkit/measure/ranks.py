@@ -8,36 +8,57 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def mid_ranks(values: NDArray[Any], weights: NDArray[Any], chosen: NDArray[Any] | None = None) -> NDArray[Any]:
+def mid_ranks(values: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
     """Returns the ranks, from 1, that values would have were each repeated as often as its weight says.
 
     Equal values share the middle of their ranks. Without repetition this is scipy.stats.rankdata.
 
     Args:
         values: float64, (n,).
-        weights: float64, (n, draws).
-        chosen: bool, (n,): whose ranks are wanted; all by default.
+        weights: float64, (n, draws): draws stand in the columns, so that whole rows are moved and added.
 
     Returns:
-        float64, (chosen, draws).
-    """
-    below, upto = totals(values, weights, values if chosen is None else values[chosen])
-    ranks: NDArray[Any] = (below + upto + 1) / 2
-    return ranks
-
-
-def totals(values: NDArray[Any], weights: NDArray[Any], limits: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Returns the weight of the values below each limit, and of those up to it, both float64, (limits, draws).
-
-    Args:
-        values: float64, (n,).
-        weights: float64, (n, draws): draws stand in the columns, so that whole rows are moved and added.
-        limits: float64, (limits,).
+        float64, (n, draws).
     """
     import numpy as np
 
-    order = np.argsort(values, kind="stable")
-    running = np.zeros((len(values) + 1, weights.shape[1]))
-    np.cumsum(weights[order], axis=0, out=running[1:])
-    first, last = (np.searchsorted(values[order], limits, side) for side in ("left", "right"))
-    return running[first], running[last]
+    levels, level = np.unique(values, return_inverse=True)
+    here = _sums(level, len(levels), weights)
+    ranks: NDArray[Any] = (np.cumsum(here, axis=0) - (here - 1) / 2)[level]
+    return ranks
+
+
+def weights_by_level(
+    scores: NDArray[Any], truth: NDArray[Any], weights: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Returns how much stands at, and between, the different scores that positives have, from the lowest up.
+
+    All that ranks positives among the others follows from these sums, which are far fewer than the samples.
+
+    Args:
+        scores: float64, (n,).
+        truth: bool, (n,): the positives.
+        weights: float64, (n, draws).
+
+    Returns:
+        Weight of the positives at each level, (levels, draws); of the others that tie with it, (levels, draws); and of
+        the others below the lowest level, between each two, and above the highest, (levels + 1, draws).
+    """
+    import numpy as np
+
+    levels = np.unique(scores[truth])
+    count, place = len(levels), np.searchsorted(levels, scores)
+    ties = np.append(levels, np.nan)[place] == scores
+    row = np.where(truth, place, np.where(ties, count + place, 2 * count + place))
+    positive, equal, between = np.split(_sums(row, 3 * count + 1, weights), [count, 2 * count])
+    return positive, equal, between
+
+
+def _sums(row: NDArray[Any], rows: int, weights: NDArray[Any]) -> NDArray[Any]:
+    """Returns the sums of the weights (n, draws) that go to each row, (rows, draws)."""
+    import numpy as np
+    from scipy.sparse import csr_array
+
+    count = len(row)
+    found: NDArray[Any] = csr_array((np.ones(count), (row, np.arange(count))), shape=(rows, count)) @ weights
+    return found

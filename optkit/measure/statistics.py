@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -93,14 +94,11 @@ def bootstrap_intervals(
 
     Source: B. Efron, Better bootstrap confidence intervals, JASA 82 (1987), 171-185.
     """
-    import numpy as np
-
     if resampling.units < FEWEST_SAMPLES:
         return [UNBOUNDED] * len(alphas)
     estimates = values(resampling.found[None])[0]
     draws = _draws(values, resampling, seed)
-    weights = [(values(left[None])[0], times) for left, times in resampling.left_out()]
-    left_out, times = np.array([value for value, _ in weights]), np.array([count for _, count in weights])
+    left_out, times = _without_one(values, resampling)
     return [
         _bca(estimate, draws[:, index], _acceleration(left_out[:, index], times), alphas[index])
         for index, estimate in enumerate(estimates.tolist())
@@ -114,7 +112,7 @@ def influence_range(values: Statistics, resampling: Resampling) -> NDArray[Any]:
     """
     import numpy as np
 
-    left_out = np.concatenate([values(weights[None]) for weights, _ in resampling.left_out()])
+    left_out, _ = _without_one(values, resampling)
     spread: NDArray[Any] = (resampling.units - 1) * np.ptp(left_out, axis=0)
     return spread
 
@@ -199,9 +197,26 @@ def _draws(values: Statistics, resampling: Resampling, seed: int) -> NDArray[Any
     import numpy as np
 
     random = np.random.default_rng(seed)
-    chunk = max(1, min(_RESAMPLES, _CHUNK_ELEMENTS // max(resampling.units, len(resampling.found))))
+    chunk = _chunk(resampling)
     sizes = [min(chunk, _RESAMPLES - start) for start in range(0, _RESAMPLES, chunk)]
     return np.concatenate([values(resampling.draw(random, size)) for size in sizes])
+
+
+def _without_one(values: Statistics, resampling: Resampling) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Returns the statistics without each unit in turn, (left out, k), and how many units that one stands for."""
+    import numpy as np
+
+    weights, chunk = resampling.left_out(), _chunk(resampling)
+    found, times = [], []
+    while part := list(itertools.islice(weights, chunk)):
+        found.append(values(np.stack([left for left, _ in part])))
+        times += [count for _, count in part]
+    return np.concatenate(found), np.array(times)
+
+
+def _chunk(resampling: Resampling) -> int:
+    """Returns for how many draws there is memory at once."""
+    return max(1, min(_RESAMPLES, _CHUNK_ELEMENTS // max(resampling.units, len(resampling.found))))
 
 
 def _bca(estimate: float, draws: NDArray[Any], acceleration: float, alpha: float) -> Interval:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from optkit.core.interface import Dim  # noqa: TC001  # pydantic reads the annotations
@@ -12,7 +13,6 @@ from optkit.runtimes.tensorrt.library import LIBRARIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from optkit.core.passes import Work
 
@@ -52,6 +52,8 @@ class BuildEngine(Pass):
     plugins: tuple[str, ...] = ()
     """Shared libraries in the recipe's folder with the plugins that the graph's own operators need (tensorrt). They are
     code that you run, as the recipe is."""
+    cuda_graphs: bool = False
+    """Whether a session records a run and replays it while shapes stay the same: less work for the CPU."""
     timing_cache: bool = True
     """Keep what the builder measured, for the next build on this GPU (tensorrt)."""
     defer: bool = False
@@ -64,6 +66,8 @@ class BuildEngine(Pass):
             raise ValueError(f"level should be 0 to {_MAX_LEVEL}, not {self.level}")
         if self.workspace is not None and self.workspace < 1:
             raise ValueError(f"workspace should be at least 1 MiB, not {self.workspace}")
+        if len({Path(name).name for name in self.plugins}) < len(self.plugins):
+            raise ValueError("two plugins have the same file name")
         for profile in self.profiles:
             for name, dim in profile.items():
                 if not 1 <= dim.min <= dim.opt <= dim.max:

@@ -12,6 +12,7 @@ from optkit.core.passes import Pass
 from optkit.graph.clean import clean
 from optkit.graph.ends import set_ends
 from optkit.graph.shapes import refresh_shapes
+from optkit.graph.walk import initializers
 from optkit.measure.parity import check_parity
 from optkit.passes.capture import PROGRAM, STRATEGIES, Job, Unfit, capture_program
 from optkit.passes.export_reference import make_reference, read_reference, read_strategies
@@ -63,7 +64,7 @@ class Attempt(Pass):
         work.progress(0.1 + 0.2 * self.number, f"exporting with {name}")
         try:
             self._write(name, folder, work)
-            gc.collect()  # cycles hold the module, which must not stay in memory beside the session
+            gc.collect()  # the module, which cycles hold, must not stay in memory beside the session
             work.notes["parity"] = parity_note(self._checked(work))
         except Unfit as error:
             work.notes[REJECTED] = str(error)
@@ -74,6 +75,7 @@ class Attempt(Pass):
         _fit(model, interface, code)
         with _as_unfit():
             write_model(model, interface, work.out)
+        _drop_weights(model)
 
     def _captured(self, name: str, folder: Path, interface: Interface, code: Path, scratch: Path) -> ir.Model:
         if name == PROGRAM:
@@ -85,6 +87,12 @@ class Attempt(Pass):
         reference, interface = read_reference(work.scratch)
         with _as_unfit():
             return check_parity(reference, open_runtime("onnxruntime", work.out), interface, self.tolerance)
+
+
+def _drop_weights(model: ir.Model) -> None:
+    """Leaves a graph without weights: the exporter's rewrite rules hold on to the last node that they saw."""
+    for value, _ in list(initializers(model)):
+        value.const_value = None
 
 
 def _fit(model: ir.Model, interface: Interface, code: Path) -> None:

@@ -27,6 +27,8 @@ class Fuse(Pass):
     """What to fuse for; the recipe's target if not given."""
     attention: bool = True
     """Whether attention becomes ONNX Runtime's fused operator, where that is the target; projections stay apart."""
+    merge: bool = False
+    """Whether matrix products of one tensor, such as Q, K and V, become one and a Split; measure whether that pays."""
     timed: bool | None = None
     """Whether fusions that slow the graph on this machine are taken back; by default where the target is a CPU's ONNX
     Runtime. The decision is cached for this machine class."""

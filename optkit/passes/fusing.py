@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from optkit.core import interface as interfaces
-from optkit.graph.fuse.pipeline import Fusions, fuse_blocks, fuse_for_ort, fuse_general
+from optkit.graph.fuse.pipeline import Fusions, fuse_blocks, fuse_for_ort, fuse_general, fuse_products
 from optkit.graph.walk import operator_count
 from optkit.passes.onnx_step import move_artifact, read_model, write_model
 from optkit.passes.timing import SECONDS, SLOWER, time_against
@@ -117,6 +117,8 @@ def _stages(do: Fuse) -> dict[str, Stage]:
     }
     if for_ort and do.attention:
         stages["attention"] = lambda model: (model, fuse_for_ort(model))
+    if do.merge:
+        stages["products"] = lambda model: (model, fuse_products(model))
     return stages
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from optkit.core.errors import MissingDependency, StepFailed, UsageError
 from optkit.core.passes import DEFAULT_TARGET
-from optkit.graph.merge_products import merge_products
+from optkit.graph.fuse.products import merge_products
 from optkit.graph.save import MODEL_FILE
 from optkit.graph.shapes import name_nodes, refresh_shapes
 from optkit.passes.budgeting import keep_within_budget
@@ -55,7 +55,7 @@ def quantize(do: Quantize, inputs: Mapping[str, Path], work: Work, *, searches: 
     model, interface = read_model(inputs["model"])
     model = prepare(model)
     if do.merge:
-        work.notes["merged"] = merge_products(model)
+        work.notes["merged"], _ = merge_products(model)
         name_nodes(model)
         refresh_shapes(model)
     data = Data(inputs, interface, searches=searches or bool(do.budget))

@@ -20,6 +20,7 @@ from optkit.runtimes import (
 from optkit.runtimes.session import Runtime
 from optkit.runtimes.tensorrt.device import why_not
 from optkit.runtimes.tensorrt.library import LIBRARIES
+from optkit.runtimes.tensorrt.profile import open_profiled
 from optkit.runtimes.tensorrt.session import open_session
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ RUNTIMES: Mapping[str, Runtime] = {
                 (library.distribution,),
                 partial(open_session, name),
                 library.extra,
+                partial(open_profiled, name),
                 obstacle=partial(why_not, library),
             )
             for name, library in LIBRARIES.items()
@@ -105,8 +107,7 @@ def check_installed(name: str) -> None:
     absent = [need for need in runtime.needs if installed_version(need) == "absent"]
     if absent:
         package = f"'optkit[{runtime.extra}]'" if runtime.extra else "optkit"
-        raise MissingDependency(
-            f"the runtime {name} needs {', '.join(absent)}, which is not installed", hint=f"pip install {package}"
-        )
+        hint = LIBRARIES[name].hint if name in LIBRARIES else f"pip install {package}"
+        raise MissingDependency(f"the runtime {name} needs {', '.join(absent)}, which is not installed", hint=hint)
     if obstacle := runtime.obstacle():
         raise MissingDependency(f"the runtime {name} cannot run here: {obstacle}")

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+SAFETENSORS = ".safetensors"
 _SHOWN = 10
+_PORTION = 128 << 20
+"""Bytes of weights that are copied into a module at once."""
 # What DataParallel and torch.compile put before the names of the module that they wrap.
 _WRAPPERS = {"module.": "module", "_orig_mod.": "_orig_mod"}
 _REFUSED_GLOBAL = re.compile(r"GLOBAL (\S+)")
@@ -28,15 +31,11 @@ def load_weights(module: nn.Module, path: Path) -> None:
     Raises:
         UsageError: The file is missing, damaged, would run code, or its tensors are not the module's (they are named).
     """
-    state = read_state(path)
-    problems = _mismatches(module, state)
-    if problems:
-        raise UsageError(
-            f"{path.name} does not fit the model:\n" + "\n".join(f"  {line}" for line in _some(problems)),
-            hint=_hint(module, state),
-        )
     on_meta = any(tensor.is_meta for tensor in module.state_dict().values())  # no memory to copy into
-    module.load_state_dict(state, strict=False, assign=on_meta)
+    for names in _fitting_portions(module, path):
+        # A map of its own for each: whatever was read through one counts as this process's memory until it is gone.
+        state = read_state(path)
+        module.load_state_dict({name: state[name] for name in names}, strict=False, assign=on_meta)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -47,7 +46,29 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise UsageError(f"weights file {path.name} does not exist")
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    return _read_safetensors(path) if path.suffix == SAFETENSORS else _read_pickle(path)
+
+
+def _fitting_portions(module: nn.Module, path: Path) -> list[list[str]]:
+    """Returns the names in the file, a portion at a time; a pickle, which is read at once, is one portion."""
+    state = read_state(path)
+    problems = _mismatches(module, state)
+    if problems:
+        raise UsageError(
+            f"{path.name} does not fit the model:\n" + "\n".join(f"  {line}" for line in _some(problems)),
+            hint=_hint(module, state),
+        )
+    if path.suffix != SAFETENSORS:
+        return [list(state)]
+    portions: list[list[str]] = [[]]
+    held = 0
+    for name, tensor in state.items():
+        if held > _PORTION:
+            portions.append([])
+            held = 0
+        portions[-1].append(name)
+        held += tensor.nbytes
+    return portions
 
 
 def _hint(module: nn.Module, state: Mapping[str, Tensor]) -> str:

@@ -11,6 +11,7 @@ from optkit.core.gates import Estimate
 from optkit.workflow import timing
 from optkit.workflow.models import new_execution
 from optkit.workflow.opening import open_all, split_absent
+from optkit.workflow.progress import as_events
 from optkit.workflow.shared_inputs import shared_inputs
 
 if TYPE_CHECKING:
@@ -107,4 +108,4 @@ def sweep(  # noqa: PLR0913, PLR0917  # what the command takes
     (opened,), _ = split_absent((yield from open_all([model], runtimes, execution)))
     subject = Subject(opened.name, opened.runtime, opened.folder, max(threads))
     feeds = feeds_of(interface.read(opened.folder), batches)
-    return (yield from timing.as_events(measure(subject, feeds, threads, instances, seconds)))
+    return (yield from as_events(measure(subject, feeds, threads, instances, seconds)))

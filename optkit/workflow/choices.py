@@ -1,4 +1,4 @@
-"""What steps chose by looking at outputs or at the clock."""
+"""What steps chose by looking at outputs or at the clock, and what they left out."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ def choices(step: str, notes: Mapping[str, Any]) -> Iterator[str]:
         yield f"{step}: {_tuned(notes['tune'])}"
     for stage, why in notes.get("fuse", {}).get("left_out", {}).items():
         yield f"{step}: {stage} left out: {why}"
+    if why := notes.get("engine", {}).get("kernels", {}).get("skipped"):
+        yield f"{step}: which kernels the builder chose was not looked at: {why}"
 
 
 def _tuned(tune: Mapping[str, Any]) -> str:

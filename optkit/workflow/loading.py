@@ -37,6 +37,7 @@ class Load:
         seconds: Of each level.
         timeout: Seconds that an answer may take.
         allow_remote: Whether the server may be another machine.
+        authorities: PEM file of the certificates to trust with TLS; those of this system by default.
     """
 
     url: str
@@ -51,6 +52,7 @@ class Load:
     seconds: float
     timeout: float
     allow_remote: bool
+    authorities: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +175,10 @@ def _server(request: Load) -> Server:
     from optkit.serving.load.over_grpc import GrpcServer
     from optkit.serving.load.over_http import HttpServer
 
-    found = endpoint.find(request.url, request.protocol, allow_remote=request.allow_remote)
-    if found.scheme != "grpc":
+    found = endpoint.find(
+        request.url, request.protocol, allow_remote=request.allow_remote, authorities=request.authorities
+    )
+    if not found.is_grpc:
         return HttpServer(found, request.timeout, request.tensors)
     if request.tensors == "json":
         raise UsageError("gRPC has no JSON tensors", hint="leave --tensors out, or give --protocol http")

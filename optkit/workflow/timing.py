@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from optkit.core import interface
-from optkit.core.events import Event, Note, StepProgress, StepStarted
+from optkit.core.events import Event, Note, StepStarted
 from optkit.core.gates import Estimate
 from optkit.core.results import Timing
+from optkit.workflow.progress import STEP, as_events
+from optkit.workflow.sweeping import sweep_all
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from optkit.core.recipe import Recipe
+    from optkit.core.results import SweepPoint
     from optkit.core.runner import Execution
-    from optkit.measure.latency_report import LatencyReport, Progress
+    from optkit.measure.latency_report import LatencyReport
     from optkit.measure.latency_report import Subject as Timed
     from optkit.workflow.evaluation import Subject
-
-R = TypeVar("R")
-STEP = "latency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class Timings:
         report: The measurement; None if nothing was timed.
         untimed: Candidate → why it was not timed.
         baseline: Name of the baseline.
+        sweeps: Subject → how it did in the settings that the recipe asks for.
     """
 
     sizes: dict[str, int]
@@ -42,12 +43,14 @@ class Timings:
     report: LatencyReport | None
     untimed: dict[str, str]
     baseline: str
+    sweeps: dict[str, tuple[SweepPoint, ...]]
 
     def of(self, name: str) -> Timing | None:
         """Returns the timing of a subject, if it was timed."""
         if self.report is None or name in self.untimed:
             return None
-        return timing_of(self.report, name, self.runtimes[name], self.threads, self.sizes)
+        timing = timing_of(self.report, name, self.runtimes[name], self.threads, self.sizes)
+        return replace(timing, sweep=self.sweeps.get(name, ()))
 
     def speedup(self, name: str) -> Estimate | str:
         """Returns the speed-up of a candidate at the tuned sizes, or why it is unknown."""
@@ -74,7 +77,7 @@ def measure(
     timed = [candidate for candidate in candidates if candidate.name not in untimed]
     threads = recipe.measure.threads
     model = interface.read(execution.path((timed or candidates)[0].reference))
-    report = None
+    report, sweeps = None, {}
     if timed:
         yield from execution.materialise(baseline.reference)
         subjects = [_timed(subject, execution, threads) for subject in (baseline, *timed)]
@@ -82,8 +85,9 @@ def measure(
         seconds = recipe.measure.seconds * len(timed)
         report = yield from run(subjects, model, seconds, recipe.measure.precision, profile=True)
         report.raise_failure()
+        sweeps = yield from sweep_all(subjects, model, recipe.measure.sweep)
     runtimes = {subject.name: subject.runtime for subject in (baseline, *candidates)}
-    return Timings(model.sizes("opt"), threads, runtimes, report, untimed, baseline.name)
+    return Timings(model.sizes("opt"), threads, runtimes, report, untimed, baseline.name, sweeps)
 
 
 def timing_of(report: LatencyReport, name: str, runtime: str, threads: int, sizes: dict[str, int]) -> Timing:
@@ -120,18 +124,6 @@ def run(
     for line in unprofiled(report):
         yield Note(line)
     return report
-
-
-def as_events(measurement: Generator[Progress, None, R]) -> Generator[Event, None, R]:
-    """Passes the progress of a measurement on as events and returns what it found."""
-    while True:
-        try:
-            progress = next(measurement)
-        except StopIteration as stop:
-            result: R = stop.value
-            yield StepProgress(STEP, 1.0, "done")
-            return result
-        yield StepProgress(STEP, progress.fraction, progress.text.strip())
 
 
 def unprofiled(report: LatencyReport) -> list[str]:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
-from optkit.measure.ranks import mid_ranks, totals
+from optkit.measure.ranks import mid_ranks, weights_by_level
 
 
 @given(pairs=st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 4)), min_size=1, max_size=12))
@@ -20,7 +20,9 @@ def test_ranks_are_those_of_repeated_values(pairs: list[tuple[int, int]]) -> Non
     assert ranks[:, 1].tolist() == rankdata(values).tolist()
 
 
-def test_totals_below_and_up_to_a_limit() -> None:
-    below, upto = totals(np.array([2.0, 1.0, 2.0]), np.array([[1.0], [10.0], [100.0]]), np.array([0.0, 2.0, 3.0]))
-    assert below[:, 0].tolist() == [0, 10, 111]
-    assert upto[:, 0].tolist() == [0, 111, 111]
+def test_weights_at_and_between_the_levels_of_positives() -> None:
+    scores, truth = np.array([3.0, 1.0, 2.0, 3.0, 1.0, 4.0, 3.0]), np.array([1, 1, 0, 0, 0, 0, 1], bool)
+    positive, equal, between = weights_by_level(scores, truth, np.array([[1, 2, 4, 8, 16, 32, 64.0]]).T)
+    assert positive[:, 0].tolist() == [2, 65]
+    assert equal[:, 0].tolist() == [16, 8]
+    assert between[:, 0].tolist() == [0, 4, 32]

@@ -13,6 +13,8 @@ from optkit.core.errors import MissingDependency, StepFailed, UsageError
 from optkit.core.interface import Dim
 from optkit.core.passes import Host, Work
 from optkit.passes.build_engine import BuildEngine
+from optkit.runtimes.cuda import find_gpu
+from optkit.workflow.choices import choices
 from tests.passes.engines import FLOAT, HALF, INT8, artifact
 
 if TYPE_CHECKING:
@@ -63,6 +65,10 @@ def test_an_engine_says_what_it_is_bound_to(build: Build) -> None:
     assert json.loads((work.out / "model.json").read_text())["interface"]["dims"]["batch"]["max"] == 16
     assert work.notes["engine"]["builder_seconds"] > 0
     assert not [line for line in work.notes["engine"]["log"] if "cudaError" in line]
+    if find_gpu() is None:
+        assert "needs an NVIDIA GPU" in about["kernels"]["skipped"]
+        (remark,) = choices("build-engine", work.notes)
+        assert remark.endswith(about["kernels"]["skipped"])
 
 
 def test_all_capabilities_by_default(build: Build) -> None:
@@ -119,6 +125,7 @@ def test_profiles_that_do_not_fit(
         ({"profiles": ({"batch": Dim(4, 2, 8)},)}, "batch needs 1 ≤ min ≤ opt ≤ max, has 4, 2, 8"),
         ({"level": 6}, "level should be 0 to 5, not 6"),
         ({"workspace": 0}, "workspace should be at least 1 MiB"),
+        ({"plugins": ("a/mine.so", "b/mine.so")}, "two plugins have the same file name"),
     ],
 )
 def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
@@ -164,8 +171,6 @@ def test_a_library_that_is_absent_is_named(build: Build) -> None:
 
 
 def test_what_needs_a_gpu_is_said_to(build: Build) -> None:
-    from optkit.runtimes.cuda import find_gpu
-
     if find_gpu() is not None:
         pytest.skip("there is a GPU")
     with pytest.raises(MissingDependency, match="needs a GPU to build with these options") as absent:

@@ -9,6 +9,7 @@ import onnx_ir as ir
 import pytest
 
 from optkit.core import interface as interfaces
+from optkit.core.interface import Dim, Interface, Tensor
 from optkit.core.passes import Host, Work
 from optkit.graph.fuse.pipeline import Fusions
 from optkit.measure.feeding import made_up_inputs
@@ -79,6 +80,44 @@ def test_projections_stay_quantizable(exported: Callable[[str], Path], works: Ca
     int8, total = quantized.notes["int8_nodes"]["MatMul"]
     assert int8 == total > 0
     assert quantized.notes["quality"]["logits"]["sqnr_db"] > 25
+
+
+def attention(folder: Path) -> Path:
+    """Writes an attention of x to itself, with four heads."""
+    body = (
+        "q = MatMul (x, wq) k = MatMul (x, wk) v = MatMul (x, wv)"
+        "q4 = Reshape (q, heads) k4 = Reshape (k, heads) v4 = Reshape (v, heads)"
+        "qh = Transpose <perm = [0, 2, 1, 3]> (q4) kt = Transpose <perm = [0, 2, 3, 1]> (k4)"
+        "vh = Transpose <perm = [0, 2, 1, 3]> (v4) z = MatMul (qh, kt) p = Softmax <axis = -1> (z)"
+        "o = MatMul (p, vh) ot = Transpose <perm = [0, 2, 1, 3]> (o) y = Reshape (ot, joined)"
+    )
+    proto = onnx.parser.parse_model(
+        '<ir_version: 9, opset_import: ["" : 20]> g (float[batch, 6, 32] x) => (float[batch, 6, 32] y)'
+        f"<int64[4] heads = {{0, 0, 4, 8}}, int64[3] joined = {{0, 0, 32}}> {{ {body} }}"
+    )
+    random = np.random.default_rng(0)
+    for name in ("wq", "wk", "wv"):
+        weight = (random.standard_normal((32, 32)) / 6).astype(np.float32)
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(weight, name))
+    folder.mkdir()
+    onnx.save(proto, folder / "model.onnx")
+    ends = (Tensor("x", "float32", ("batch", 6, 32)),), (Tensor("y", "float32", ("batch", 6, 32)),)
+    interfaces.write(folder, Interface(*ends, {"batch": Dim(1, 4, 8)}))
+    return folder
+
+
+def test_products_of_one_tensor_merge_where_asked_beside_fused_attention(
+    tmp_path: Path, works: Callable[[], Work]
+) -> None:
+    source, apart, merged, quantized = attention(tmp_path / "source"), works(), works(), works()
+    assert fuse(source, apart)["matched"] == {"MultiHeadAttention": 1}
+    note = fuse(source, merged, replace(FUSE, merge=True))
+    assert note["matched"] == {"MultiHeadAttention": 1, "products of one tensor": 3}
+    assert operators(apart.out) == ["MatMul", "MatMul", "MatMul", "MultiHeadAttention"]
+    assert operators(merged.out) == ["MatMul", "Split", "MultiHeadAttention"]
+    Quantize(method="dynamic", reduce_range=True).run({"model": merged.out}, quantized)
+    assert quantized.notes["int8_nodes"]["MatMul"] == [1, 1]
+    assert quantized.notes["quality"]["y"]["sqnr_db"] > 25
 
 
 @pytest.mark.parametrize("name", ["cnn", "encoder", "recurrent", "upsampler"])

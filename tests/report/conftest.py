@@ -22,6 +22,7 @@ from optkit.core.results import (
     RunReport,
     SliceResult,
     StepResult,
+    SweepPoint,
     Timing,
 )
 
@@ -210,6 +211,27 @@ def with_candidates(report: RunReport, names: tuple[str, str, str] = ("int8", "h
     gates = judge("top1", SliceGate(max_drop=0.004, inconclusive="pass"), {"max_drop": DROP}, f"label={names[1]}")
     first = replace(first, metrics=(sliced, *first.metrics[1:]), verdicts=(*first.verdicts, *gates))
     return replace(report, candidates=(first, second, third), command=command)
+
+
+def with_sweep(report: RunReport) -> RunReport:
+    """Returns a run whose baseline and first candidate were swept; p99 is known where there were runs enough."""
+
+    def swept(timing: Timing | None) -> Timing | None:
+        if timing is None:
+            return None
+        points = [
+            SweepPoint(
+                batch, threads, instances, 900 * instances * threads**0.5 * batch**0.5 / timing.p50_ms,
+                timing.p50_ms * batch**0.5 * instances**0.4 / threads**0.5, 2 * timing.p50_ms * batch**0.5,
+                3 * timing.p50_ms * batch**0.5 if batch < 64 else None, None,
+            )
+            for batch in (1, 8, 64) for threads in (1, 2) for instances in (1, 2)
+        ]  # fmt: skip
+        return replace(timing, sweep=tuple(points))
+
+    first, *others = report.candidates
+    baseline = replace(report.baseline, timing=swept(report.baseline.timing))
+    return replace(report, baseline=baseline, candidates=(replace(first, timing=swept(first.timing)), *others))
 
 
 def with_notes(report: RunReport, name: str = "conv_1") -> RunReport:

@@ -24,7 +24,8 @@ ROOT = Path(__file__).parents[2]
 BINDINGS = ROOT / ".bindings"
 OBJECTS = {
     "builder": "Builder", "cache": "ITimingCache", "config": "IBuilderConfig", "context": "IExecutionContext",
-    "engine": "ICudaEngine", "error": "ParserError", "layer": "ILayer", "network": "INetworkDefinition",
+    "engine": "ICudaEngine", "error": "ParserError", "inspector": "EngineInspector", "layer": "ILayer",
+    "network": "INetworkDefinition",
     "parser": "OnnxParser", "profile": "IOptimizationProfile", "refitter": "Refitter", "runtime": "Runtime",
     "source": "OnnxParserRefitter", "tensor": "ITensor",
 }  # fmt: skip
@@ -32,10 +33,14 @@ OBJECTS = {
 FILES = {
     "optkit/runtimes/tensorrt/parsing.py": {"builder", "network", "parser", "error"},
     "optkit/runtimes/tensorrt/log.py": set(),
-    "optkit/runtimes/tensorrt/session.py": {"runtime", "engine", "context"},
+    "optkit/runtimes/tensorrt/loading.py": {"runtime"},
+    "optkit/runtimes/tensorrt/session.py": {"engine", "context"},
+    "optkit/runtimes/tensorrt/inspecting.py": {"engine", "inspector"},
+    "optkit/runtimes/tensorrt/profile.py": {"context"},
     "optkit/runtimes/tensorrt/refitting.py": {"refitter", "source"},
-    "optkit/runtimes/tensorrt/outputs.py": {"engine", "context"},
-    "optkit/passes/building.py": {"builder", "network", "layer", "tensor"},
+    "optkit/runtimes/tensorrt/outputs.py": set(),
+    "optkit/passes/building.py": {"builder"},
+    "optkit/passes/engine_about.py": {"network", "layer", "tensor"},
     "optkit/passes/engine_config.py": {"builder", "network", "config", "profile"},
     "optkit/passes/timing_cache.py": {"config", "cache"},
     "optkit/passes/kit_build.py": {"builder", "network", "parser", "config", "profile"},

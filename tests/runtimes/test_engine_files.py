@@ -75,6 +75,38 @@ def test_an_engine_for_something_else_is_refused_with_both_named(
 
 
 @pytest.mark.parametrize(
+    ("changes", "taken"),
+    [
+        ({"hardware": "ampere+"}, True),
+        ({"hardware": "same-capability"}, False),
+        ({"hardware": "same-capability", "gpu": "NVIDIA RTX 6000 (compute capability 8.9)"}, True),
+        ({"hardware": "same"}, False),
+    ],
+)
+def test_hardware_compatibility_widens_where_an_engine_runs(changes: dict[str, Any], taken: bool, engine: Path) -> None:  # noqa: FBT001  # a parameter of the test
+    edit(engine, **{"gpu": "NVIDIA A10 (compute capability 8.6)", "capabilities": []} | changes)
+    gpu = "NVIDIA L4 (compute capability 8.9)"
+    if taken:
+        assert check_plan(engine, LIBRARY, gpu, "8.9")
+    else:
+        with pytest.raises(UsageError, match="and here is NVIDIA L4"):
+            check_plan(engine, LIBRARY, gpu, "8.9")
+    with pytest.raises(UsageError, match="and here is NVIDIA T4"):
+        check_plan(engine, LIBRARY, "NVIDIA T4 (compute capability 7.5)", "7.5")
+
+
+def test_a_version_compatible_engine_runs_on_later_versions_of_its_major(engine: Path) -> None:
+    major = LIBRARY.version.partition(".")[0]
+    for version, taken in ((f"{major}.0", True), (f"{major}.999", False), ("0.9", False)):
+        edit(engine, version=version, version_compatible=True)
+        if taken:
+            assert check_plan(engine, LIBRARY)["version"] == version
+        else:
+            with pytest.raises(UsageError, match=f"for the version tensorrt-rtx {version}, and here is"):
+                check_plan(engine, LIBRARY)
+
+
+@pytest.mark.parametrize(
     ("plan", "message"),
     [
         (b"", "starts with b''"),

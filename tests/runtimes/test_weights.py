@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from optkit.core.errors import UsageError
+from optkit.runtimes import weights
 from optkit.runtimes.torch_model import load_module
 from optkit.runtimes.weights import load_weights
 
@@ -30,6 +31,19 @@ def test_loads_both_formats(torch_model: TorchModel, state: dict[str, torch.Tens
     save_file(state, folder / name) if name.endswith("safetensors") else torch.save(state, folder / name)
     loaded = load_module(folder).state_dict()
     assert all(torch.equal(loaded[key], state[key]) for key in state)
+
+
+def test_large_files_are_copied_in_portions(
+    tmp_path: Path, state: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "_PORTION", 1)
+    save_file(state, tmp_path / "w.safetensors")
+    module = nn.Linear(3, 2)
+    copied: list[list[str]] = []
+    module.register_load_state_dict_pre_hook(lambda _module, given, *_: copied.append(list(given)))  # type: ignore[no-untyped-call]  # torch's
+    load_weights(module, tmp_path / "w.safetensors")
+    assert sorted(copied) == [["bias"], ["weight"]]
+    assert all(torch.equal(tensor, state[name]) for name, tensor in module.state_dict().items())
 
 
 def test_tensors_that_do_not_fit_are_all_named(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:

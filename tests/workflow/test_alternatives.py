@@ -67,7 +67,7 @@ def test_what_this_machine_cannot_do_is_foreseen(recipe: Recipe) -> None:
 def test_an_absent_runtime_is_skipped_if_another_is_left(
     targets: list[str], fate: str, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(RUNTIMES, "openvino", replace(RUNTIMES["openvino"], needs=("no-such-distribution",)))  # type: ignore[misc]  # a dict behind a Mapping
+    monkeypatch.setitem(RUNTIMES, "openvino", replace(RUNTIMES["openvino"], needs=("no-such-distribution",)))
     left = recipe.keeping([f"fuse-{target}" for target in targets])
     why = "the runtime openvino needs no-such-distribution, which is not installed"
     assert foreseen(left)["fuse-openvino-cpu"] == f"openvino-cpu {fate}: {why}"

@@ -14,6 +14,8 @@ from optkit.graph.fuse.gelu import Gelu, find_gelus
 from optkit.graph.fuse.match import NearMiss
 from optkit.graph.fuse.multi_head import fuse_attention
 from optkit.graph.fuse.norms import LAYER, RMS, find_norms
+from optkit.graph.fuse.products import PATTERN as PRODUCTS
+from optkit.graph.fuse.products import merge_products
 from optkit.graph.fuse.rotary import ROTARY, find_rotaries
 from optkit.graph.residual_sums import part_residual_sums
 from optkit.graph.shapes import name_nodes, refresh_shapes
@@ -113,6 +115,14 @@ def fuse_for_ort(model: ir.Model) -> Fusions:
     name_nodes(model)
     part_residual_sums(model)
     return Fusions({"MultiHeadAttention": written} if written else {}, tuple(missed))
+
+
+def fuse_products(model: ir.Model) -> Fusions:
+    """Merges products of one tensor, such as Q, K and V, in place."""
+    _tidy(model)
+    merged, missed = merge_products(model)
+    _tidy(model)
+    return Fusions({PRODUCTS: sum(map(len, merged))} if merged else {}, tuple(missed))
 
 
 def _blocks(model: ir.Model) -> tuple[list[Block], list[NearMiss]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from optkit.measure.metrics.base import Metric
 from optkit.measure.metrics.reading import class_scores, decisions
-from optkit.measure.ranks import mid_ranks, totals
+from optkit.measure.ranks import weights_by_level
 from optkit.measure.scores import Scores
 
 if TYPE_CHECKING:
@@ -53,10 +53,12 @@ class Areas(Ranked):
 
     def of_class(self, scores: NDArray[Any], truth: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
         """Returns the area; ties count half."""
-        positive = weights[truth]
-        hits, all_of_them = positive.sum(axis=0), weights.sum(axis=0)
-        ranks = (mid_ranks(scores, weights, truth) * positive).sum(axis=0)
-        area: NDArray[Any] = (ranks - hits * (hits + 1) / 2) / (hits * (all_of_them - hits))
+        import numpy as np
+
+        positive, equal, between = weights_by_level(scores, truth, weights)
+        lower = np.cumsum(between[:-1] + equal, axis=0) - equal / 2
+        pairs = positive.sum(axis=0) * (equal.sum(axis=0) + between.sum(axis=0))
+        area: NDArray[Any] = (positive * lower).sum(axis=0) / pairs
         return area
 
 
@@ -69,10 +71,9 @@ class Precisions(Ranked):
         """Returns the average precision: the mean, over the positives, of the precision at their scores."""
         import numpy as np
 
-        positive, limits = weights[truth], -scores[truth]
-        _, hits = totals(limits, positive, limits)
-        _, above = totals(-scores, weights, limits)
-        precision = np.divide(hits, above, out=np.zeros_like(hits), where=above > 0)
+        positive, equal, between = weights_by_level(scores, truth, weights)
+        hits, wrong = (np.cumsum(each[::-1], axis=0)[::-1] for each in (positive, equal + between[1:]))
+        precision = np.divide(hits, hits + wrong, out=np.zeros_like(hits), where=hits > 0)
         found: NDArray[Any] = (positive * precision).sum(axis=0) / positive.sum(axis=0)
         return found
 

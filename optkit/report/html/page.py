@@ -20,6 +20,7 @@ from optkit.report.html.sections.profile import profile
 from optkit.report.html.sections.size import size
 from optkit.report.html.sections.slices import slices
 from optkit.report.html.sections.steps import steps
+from optkit.report.html.sections.sweep import sweep
 from optkit.report.html.sections.throughput import throughput
 from optkit.report.html.sections.tradeoffs import tradeoffs
 
@@ -35,6 +36,7 @@ SECTIONS: tuple[Callable[[RunReport], Section | None], ...] = (
     slices,
     latency,
     throughput,
+    sweep,
     profile,
     size,
     layers,

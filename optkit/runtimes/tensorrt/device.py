@@ -11,15 +11,22 @@ if TYPE_CHECKING:
     from optkit.runtimes.tensorrt.library import Library
 
 
-def why_not(library: Library) -> str:
-    """Returns what is missing to run engines of `library` here; nothing if nothing is."""
-    if library.version == "absent":
-        return f"{library.name} is not installed"
+def no_device(library: Library) -> str:
+    """Returns why no engine of `library`, which is installed, can be loaded here; nothing if one can."""
     gpu = find_gpu()
     if gpu is None:
         return f"running an engine of {library.name} needs an NVIDIA GPU and its driver, and there is none"
     if library.capabilities and gpu.capability not in library.capabilities:
         return f"{library.name} {library.version} does not run on {gpu}: it knows {', '.join(library.capabilities)}"
+    return ""
+
+
+def why_not(library: Library) -> str:
+    """Returns what is missing to run engines of `library` here; nothing if nothing is."""
+    if library.version == "absent":
+        return f"{library.name} is not installed"
+    if missing := no_device(library):
+        return missing
     return "" if _torch_has_cuda() else "the installed torch is built without CUDA, which holds an engine's buffers"
 
 

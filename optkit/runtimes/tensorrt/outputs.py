@@ -1,52 +1,61 @@
-"""Buffers for what an engine returns, also where its size is known only once it has run."""
+"""Memory for an output whose size is known only once the engine has run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from optkit.runtimes.tensorrt.library import dtype_name
+from optkit.runtimes.tensorrt.buffers import GPU
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
 
 
-class Output:
-    """The buffer of one output: of the shape that the context infers or, where it cannot, grown on demand."""
+class GrowingBuffer:
+    """An output that the engine asks memory for while it runs. It keeps the largest piece that was ever asked for.
 
-    def __init__(self, trt: Any, engine: Any, context: Any, name: str) -> None:  # noqa: ANN401  # an extra: its types are not checked
+    Attributes:
+        allocator: What the library asks; must live as long as the context.
+    """
+
+    def __init__(self, trt: Any, dtype: torch.dtype, *, where: str = GPU) -> None:  # noqa: ANN401  # an extra: its types are not checked
         import torch
 
-        self.dtype: torch.dtype = getattr(torch, dtype_name(engine.get_tensor_dtype(name)))
-        self.shape = tuple(context.get_tensor_shape(name))
-        self._allocator = None
-        if min(self.shape, default=0) < 0:
-            self._allocator = _allocator(trt, self)
-            context.set_output_allocator(name, self._allocator)
-            return
-        self.buffer = torch.empty(self.shape, dtype=self.dtype, device="cuda")
-        context.set_tensor_address(name, self.buffer.data_ptr())
+        self.dtype, self.where = dtype, where
+        self.shape: tuple[int, ...] = ()
+        self.memory = torch.empty(0, dtype=torch.uint8, device=where)
+        self.host = torch.empty(0, dtype=dtype)
+        self.allocator = _allocator(trt, self)
+
+    def grow(self, size: int) -> int:
+        """Returns the address of at least `size` bytes, and of one: the library takes no null pointer."""
+        import torch
+
+        if self.memory.numel() < max(size, 1):
+            self.memory = torch.empty(max(size, 1), dtype=torch.uint8, device=self.where)
+        return self.memory.data_ptr()
+
+    def fetch(self) -> None:
+        """Starts the copy from the GPU, in the order of the current stream; the library has told the shape by then."""
+        import torch
+
+        self.host = torch.empty(self.shape, dtype=self.dtype, pin_memory=self.where == GPU)
+        values = self.memory[: self.host.nbytes].view(self.dtype).reshape(self.shape)
+        self.host.copy_(values, non_blocking=True)
 
     def array(self) -> NDArray[Any]:
-        """Returns the values, on the host."""
-        if self._allocator is None:
-            return self.buffer.cpu().numpy()
-        count = 1
-        for size in self.shape:
-            count *= size
-        return self.buffer.view(self.dtype)[:count].reshape(self.shape).cpu().numpy()
+        """Returns the values that were fetched; the stream must have come so far."""
+        return self.host.numpy()
 
 
-def _allocator(trt: Any, output: Output) -> Any:  # noqa: ANN401  # likewise
-    import torch
-
+def _allocator(trt: Any, output: GrowingBuffer) -> Any:  # noqa: ANN401  # likewise
     class Allocator(trt.IOutputAllocator):  # type: ignore[misc]  # likewise
         def __init__(self) -> None:
             super().__init__()
 
         def reallocate_output_async(self, name: str, memory: int, size: int, alignment: int, stream: int) -> int:
             del name, memory, alignment, stream  # torch aligns to 512 bytes
-            output.buffer = torch.empty(max(size, 1), dtype=torch.uint8, device="cuda")
-            return output.buffer.data_ptr()
+            return output.grow(size)
 
         def notify_shape(self, name: str, shape: Any) -> None:  # noqa: ANN401  # likewise
             del name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from typing import TYPE_CHECKING, Any
 
 from optkit.core.artifact import digest_file
@@ -19,6 +20,8 @@ ABOUT_FILE = "engine.json"
 KIT_FILE = "kit.json"
 GRAPH_FILE = "model.onnx"
 """Beside a stripped plan only: where its weights come from."""
+_AMPERE = 8
+"""Major compute capability."""
 REBUILD = "build it again where it is to run: an engine is bound to library, version, platform and GPU"
 
 
@@ -62,14 +65,15 @@ def check_plan(folder: Path, library: Library, gpu: str = "", capability: str = 
     about = read_about(folder)
     path = folder / PLAN_FILE
     _check_bytes(path, about, library)
+    later = about.get("version_compatible") and _is_later(library.version, about["version"])
     for what, built, here in (
         ("library", about["library"], library.name),
         ("version", f"{about['library']} {about['version']}", f"{library.name} {library.version}"),
         ("platform", about["platform"], this_platform()),
     ):
-        if built != here:
+        if built != here and not (what == "version" and (later or library.version == "absent")):
             raise UsageError(f"the engine was built for the {what} {built}, and here is {here}", hint=REBUILD)
-    if about.get("gpu") and gpu and about["gpu"] != gpu:
+    if about.get("gpu") and gpu and not _fits(about, gpu, capability):
         raise UsageError(f"the engine was built for the GPU {about['gpu']}, and here is {gpu}", hint=REBUILD)
     fitting = about.get("capabilities", [])
     if fitting and capability and capability not in fitting:
@@ -79,6 +83,21 @@ def check_plan(folder: Path, library: Library, gpu: str = "", capability: str = 
             hint=REBUILD,
         )
     return about
+
+
+def _is_later(here: str, built: str) -> bool:
+    """Whether a version can take a plan of another one that was built to be version compatible: of the same major."""
+    one, other = (tuple(map(int, re.findall(r"\d+", str(version)))) for version in (here, built))
+    return one[:1] == other[:1] and one >= other
+
+
+def _fits(about: dict[str, Any], gpu: str, capability: str) -> bool:
+    """Whether the GPU here is one that the engine was built for, besides the one that it was built on."""
+    if about.get("hardware") == "ampere+":
+        return int(capability.partition(".")[0]) >= _AMPERE
+    if about.get("hardware") == "same-capability":
+        return bool(about["gpu"].endswith(f"(compute capability {capability})"))
+    return bool(about["gpu"] == gpu)
 
 
 def _check_bytes(path: Path, about: dict[str, Any], library: Library) -> None:

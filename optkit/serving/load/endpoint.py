@@ -5,14 +5,20 @@ from __future__ import annotations
 import ipaddress
 import socket
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from optkit.core.errors import UsageError
+from optkit.serving.load import tls
 
-Scheme = Literal["http", "grpc"]
-_PORTS = {"http": 80, "grpc": 8001}
-_EXAMPLE = "as in http://127.0.0.1:8000, or grpc://127.0.0.1:8001"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Scheme = Literal["http", "https", "grpc", "grpcs"]
+_PORTS = {"http": 80, "https": 443, "grpc": 8001, "grpcs": 443}
+_OVER_GRPC = {"http": "grpc", "https": "grpcs"}
+"""Some servers spell their gRPC address so."""
+_EXAMPLE = "as in http://127.0.0.1:8000, or grpc://127.0.0.1:8001; https:// and grpcs:// with TLS"
 _CONNECT_TIMEOUT = 5.0
 
 
@@ -25,15 +31,22 @@ class Endpoint:
         host: As the user named it.
         port: Of TCP.
         address: What `host` stands for: every connection goes there, whatever the name stands for later.
+        trust: Whose certificates are taken; None without TLS.
     """
 
     scheme: Scheme
     host: str
     port: int
     address: str
+    trust: tls.Trust | None = None
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}"
+
+    @property
+    def is_grpc(self) -> bool:
+        """Whether it speaks gRPC rather than HTTP."""
+        return self.scheme.startswith("grpc")
 
     @property
     def authority(self) -> str:
@@ -46,16 +59,18 @@ class Endpoint:
         return f"{_bracketed(self.address)}:{self.port}"
 
 
-def find(url: str, protocol: str | None, *, allow_remote: bool) -> Endpoint:
+def find(url: str, protocol: str | None, *, allow_remote: bool, authorities: Path | None = None) -> Endpoint:
     """Resolves a URL and sees that something listens there.
 
     Args:
-        url: `host:port`, or a URL of http or grpc; neither is encrypted.
+        url: `host:port`, or a URL of http, https, grpc or grpcs.
         protocol: `http` or `grpc`; by default as the URL says, else http.
         allow_remote: Whether it may be another machine.
+        authorities: PEM file of the certificates to trust with TLS; those of this system by default.
 
     Raises:
-        UsageError: The URL is malformed, does not resolve, leads to another machine, or nothing listens there.
+        UsageError: The URL is malformed, does not resolve, leads to another machine, or nothing listens there that can
+            be trusted.
     """
     parts = _split(url)
     scheme = _scheme(parts.scheme, protocol)
@@ -65,7 +80,10 @@ def find(url: str, protocol: str | None, *, allow_remote: bool) -> Endpoint:
     if remote and not allow_remote:
         where = host if host == remote[0] else f"{host} ({remote[0]})"
         raise UsageError(f"{where} is not this machine", hint="give --allow-remote if you may put load on it")
-    return Endpoint(scheme, host, port, _listening(addresses, host, port))
+    trust = tls.trust(authorities) if scheme.endswith("s") else None
+    if authorities is not None and trust is None:
+        raise UsageError(f"{scheme}:// uses no certificates", hint="leave --ca out, or ask over https:// or grpcs://")
+    return Endpoint(scheme, host, port, _listening(addresses, host, port, trust), trust)
 
 
 def _split(url: str) -> SplitResult:
@@ -80,14 +98,12 @@ def _split(url: str) -> SplitResult:
 
 
 def _scheme(given: str, protocol: str | None) -> Scheme:
-    if (given, protocol) == ("http", "grpc"):
-        return "grpc"  # some servers spell so that they use no TLS
     scheme = given or protocol or "http"
     if scheme not in _PORTS:
-        raise UsageError(
-            f"{scheme} is not spoken here", hint=f"{_EXAMPLE}; for TLS, forward a local port to the server"
-        )
-    if protocol and protocol != scheme:
+        raise UsageError(f"{scheme} is not spoken here", hint=_EXAMPLE)
+    if protocol == "grpc":
+        scheme = _OVER_GRPC.get(scheme, scheme)
+    if protocol and not scheme.startswith(protocol):
         raise UsageError(f"{scheme} in the URL is not --protocol {protocol}", hint="leave one of them out")
     return scheme  # type: ignore[return-value]  # one of _PORTS
 
@@ -100,14 +116,17 @@ def _resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-def _listening(addresses: list[str], host: str, port: int) -> str:
+def _listening(addresses: list[str], host: str, port: int, trust: tls.Trust | None) -> str:
     why = ""
     for address in addresses:
         try:
-            socket.create_connection((address, port), _CONNECT_TIMEOUT).close()
+            connection = socket.create_connection((address, port), _CONNECT_TIMEOUT)
         except OSError as error:
             why = error.strerror or str(error)
-        else:
+            continue
+        with connection:
+            if trust is not None:
+                tls.check(connection, host, trust)
             return address
     raise UsageError(
         f"nothing listens at {_bracketed(host)}:{port}: {why}", hint="start the server; is the port right?"

@@ -117,7 +117,13 @@ class GrpcConnection:
             ("grpc.max_receive_message_length", MOST_BYTES),
         ]
         family = "ipv6" if ":" in endpoint.address else "ipv4"
-        self._channel = grpc.insecure_channel(f"{family}:{endpoint.target}", options)
+        target = f"{family}:{endpoint.target}"
+        if endpoint.trust is None:
+            self._channel = grpc.insecure_channel(target, options)
+        else:
+            credentials = grpc.ssl_channel_credentials(endpoint.trust.roots)
+            named = ("grpc.ssl_target_name_override", endpoint.host)  # the certificate is the host's, not the address's
+            self._channel = grpc.secure_channel(target, credentials, [*options, named])
         self._stub = load("grpc").service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._timeout = timeout
 

@@ -147,7 +147,7 @@ class HttpConnection:
     """A connection that is kept open between requests, and opened again after a failure."""
 
     def __init__(self, endpoint: Endpoint, timeout: float) -> None:
-        self._connection = http.client.HTTPConnection(endpoint.address, endpoint.port, timeout=timeout)
+        self._connection = _Connection(endpoint, timeout)
         self._host = endpoint.authority
         self._timeout = timeout
         self._given_up = False
@@ -183,6 +183,21 @@ class HttpConnection:
             with suppress(OSError):
                 self._connection.sock.shutdown(socket.SHUT_RDWR)
         self._connection.close()
+
+
+class _Connection(http.client.HTTPConnection):
+    """Goes to the address that was checked and, with TLS, asks for a certificate of the host that was named."""
+
+    def __init__(self, endpoint: Endpoint, timeout: float) -> None:
+        super().__init__(endpoint.address, endpoint.port, timeout=timeout)
+        self._endpoint = endpoint
+
+    def connect(self) -> None:
+        """Connects."""
+        super().connect()
+        if self._endpoint.trust is not None:
+            context = self._endpoint.trust.context
+            self.sock = context.wrap_socket(self.sock, server_hostname=self._endpoint.host)
 
 
 def _model_path(name: str) -> str:

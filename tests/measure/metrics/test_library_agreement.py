@@ -145,3 +145,14 @@ def test_rank_correlation_of_a_draw_is_scipys(seed: int) -> None:
     random = np.random.default_rng(seed)
     outputs, labels = random.integers(0, 9, 40).astype(float), random.normal(size=40)
     check(Correlation("y", "spearman"), outputs[:, None], labels, lambda o, t: spearmanr(o[:, 0], t).statistic, seed)
+
+
+@pytest.mark.parametrize(
+    ("metric", "name"), [(Auroc("y"), "BinaryAUROC"), (AveragePrecision("y"), "BinaryAveragePrecision")]
+)
+@given(seed=seeds)
+@settings(max_examples=8, deadline=None)
+def test_rankings_of_a_draw_in_which_most_scores_tie_are_torchmetrics(metric: Metric, name: str, seed: int) -> None:
+    scores, labels = np.random.default_rng(seed).integers(0, 6, (50, 1)) / 5, np.arange(50) % 2
+    expected = torch_metric(name)
+    check(metric, scores, labels, lambda outputs, truth: expected(outputs[:, 0], truth), seed)

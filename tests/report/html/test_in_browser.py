@@ -8,7 +8,7 @@ import pytest
 
 from optkit.report.html.page import failure_page, page
 from tests.report.browser import NAME, Browser
-from tests.report.conftest import approved_run, with_candidates, with_notes
+from tests.report.conftest import approved_run, with_candidates, with_notes, with_sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Pages by name."""
     folder = tmp_path_factory.mktemp("pages")
-    rich = with_notes(with_candidates(approved_run(), ("int8", LONG, "int4")), LONG)
+    rich = with_sweep(with_notes(with_candidates(approved_run(), ("int8", LONG, "int4")), LONG))
     texts = {"rich": page(rich), "failed": failure_page(LONG, LONG, LONG)}
     for name, text in texts.items():
         (folder / f"{name}.html").write_text(text, encoding="utf-8")

@@ -11,10 +11,10 @@ import matplotlib as mpl
 import pytest
 
 from optkit.core.gates import Estimate
-from optkit.core.results import Choice
+from optkit.core.results import Choice, SweepPoint
 from optkit.report.html.page import SECTIONS, failure_page, page
 from optkit.report.html.sections.overview import banner
-from tests.report.conftest import approved_run, timing, top1, with_candidates, with_notes
+from tests.report.conftest import approved_run, timing, top1, with_candidates, with_notes, with_sweep
 from tests.report.pages import read
 
 if TYPE_CHECKING:
@@ -36,15 +36,15 @@ _HTML = (
 _SVG = "svg g path defs use text desc rect clippath pattern"
 ALLOWED = frozenset(f"{_HTML} {_SVG}".split(" "))
 ANCHORS = {
-    "choice", "accuracy", "slices", "latency", "throughput", "profile", "size", "layers", "calibration", "graph",
-    "steps", "reproduce", "provenance",
+    "choice", "accuracy", "slices", "latency", "throughput", "sweep", "profile", "size", "layers", "calibration",
+    "graph", "steps", "reproduce", "provenance",
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def whole() -> str:
     """The page of a run that has something for every section."""
-    return page(with_notes(with_candidates(approved_run())))
+    return page(with_sweep(with_notes(with_candidates(approved_run()))))
 
 
 def sections(found: Page) -> set[str]:
@@ -67,7 +67,7 @@ def test_every_section_is_there_and_linked(whole: str) -> None:
 
 def test_equal_reports_give_equal_bytes_whatever_the_users_settings(whole: str) -> None:
     with mpl.rc_context({"lines.linewidth": 9, "font.size": 30, "svg.fonttype": "path", "axes.grid": False}):
-        assert page(with_notes(with_candidates(approved_run()))) == whole
+        assert page(with_sweep(with_notes(with_candidates(approved_run())))) == whole
 
 
 def test_the_page_needs_nothing_else(whole: str) -> None:
@@ -111,6 +111,18 @@ def test_what_quantize_noted_is_shown(whole: str) -> None:
         "attention left out: slower", "optkit optimize recipe.yaml --set steps.int8.ranges=kl", "a" * 64,
     ):  # fmt: skip
         assert said in text
+
+
+def test_a_sweep_shows_the_settings_that_no_other_beats(approved: RunReport) -> None:
+    found = read(page(with_sweep(approved)))
+    assert "All 24 settings" in found.text
+    assert "Throughput against p99 latency" in found.text
+    point = SweepPoint(8, 1, 2, 400.0, 2.0, None, None, None)
+    slower, odd = replace(point, throughput=300.0, threads=2), replace(point, p50_ms=nan)
+    timed = replace(approved.candidates[0], timing=replace(timing("onnxruntime", 1.0, 1), sweep=(point, slower, odd)))
+    few = read(page(replace(approved, candidates=(timed,))))
+    assert "All 2 settings" in few.text
+    assert "p99 latency" not in few.text
 
 
 @pytest.mark.parametrize("first", [0, 3])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ import pytest
 from optkit.serving.golden import write_golden
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -104,10 +107,12 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def served(doubling: Doubling) -> Iterator[Doubling]:
+def served(doubling: Doubling, tls: ssl.SSLContext | None = None) -> Iterator[Doubling]:
     handler = type("Own", (Handler,), {"doubling": doubling})
     server = _Server(("127.0.0.1", 0), handler)
-    doubling.server, doubling.url = server, f"http://127.0.0.1:{server.server_address[1]}"
+    doubling.server, doubling.url = server, f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     yield doubling
@@ -119,6 +124,35 @@ def served(doubling: Doubling) -> Iterator[Doubling]:
 def doubling() -> Iterator[Doubling]:
     with served(Doubling()) as server:
         yield server
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A certificate that signed itself, and its key."""
+
+    certificate: Path
+    key: Path
+
+
+@pytest.fixture(scope="session")
+def identity(tmp_path_factory: pytest.TempPathFactory) -> Identity:
+    """One for localhost by name: not for 127.0.0.1."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("identity")
+    found = Identity(folder / "certificate.pem", folder / "key.pem")
+    subprocess.run(
+        [
+            openssl, "req", "-x509", "-nodes", "-days", "2",
+            "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+            "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+            "-out", found.certificate, "-keyout", found.key,
+        ],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    return found
 
 
 @pytest.fixture

@@ -37,7 +37,8 @@ def test_a_url_says_where_and_how(url: str, protocol: str | None, scheme: str, p
 @pytest.mark.parametrize(
     ("url", "protocol", "message"),
     [
-        ("https://127.0.0.1:1", None, "https is not spoken here"),
+        ("ftp://127.0.0.1:1", None, "ftp is not spoken here"),
+        ("grpcs://127.0.0.1:1", "http", "grpcs in the URL is not --protocol http"),
         ("grpc://127.0.0.1:1", "http", "grpc in the URL is not --protocol http"),
         ("http://127.0.0.1:1/v2/models/m", None, "host and port alone"),
         ("http://user@127.0.0.1:1", None, "host and port alone"),

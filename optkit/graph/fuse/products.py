@@ -8,16 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optkit.graph.fuse.match import Unmatched, near_miss
 from optkit.graph.walk import is_standard
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import onnx_ir as ir
     from numpy.typing import NDArray
 
+    from optkit.graph.fuse.match import NearMiss
+
+PATTERN = "products of one tensor"
 _MATRIX_AXES = 2
 _BIAS = 2
+_NO_PARTNER = "the others of its tensor are of another operator, layout or type, or only one of them has a bias"
 _MIN_OPSET = 13
 """Split takes its sizes as an input from here on."""
 
@@ -48,39 +53,59 @@ class _Product:
         return self.add or self.node
 
 
-def merge_products(model: ir.Model) -> list[list[str]]:
+def merge_products(model: ir.Model) -> tuple[list[list[str]], list[NearMiss]]:
     """Merges products of one tensor with constant matrices, in place; widths may differ.
 
-    A product is left alone where its matrix serves another node too, since it would then be stored twice.
-
     Returns:
-        The names of the nodes that became one, by group.
+        The names of the nodes that became one, by group, and the products that stay apart from others of their tensor.
     """
+    merged: list[list[str]] = []
+    missed: list[NearMiss] = []
     if model.opset_imports.get("", 0) < _MIN_OPSET:
-        return []
-    groups: dict[tuple[object, ...], list[_Product]] = {}
+        return merged, missed
+    for nodes in _with_one_input(model):
+        groups: dict[tuple[object, ...], list[_Product]] = {}
+        for node in nodes:
+            try:
+                product = _product(node)
+                groups.setdefault(_key(product), []).append(product)
+            except Unmatched as error:
+                missed.append(near_miss(PATTERN, node, error))
+        for group in groups.values():
+            if len(group) == 1:
+                missed.append(near_miss(PATTERN, group[0].node, Unmatched(_NO_PARTNER)))
+                continue
+            merged.append([product.node.name or "" for product in group])
+            _merge(group)
+    return merged, missed
+
+
+def _with_one_input(model: ir.Model) -> Iterator[list[ir.Node]]:
+    """Yields the products of a tensor with constant matrices, where there are several."""
+    groups: dict[tuple[object, int], list[ir.Node]] = {}
     for node in model.graph.all_nodes():
-        product = _product(node)
-        if product is not None:
-            groups.setdefault(_key(product), []).append(product)
-    merged = [group for group in groups.values() if len(group) > 1]
-    for group in merged:
-        _merge(group)
-    return [[product.node.name or "" for product in group] for group in merged]
+        if _is_product(node):
+            groups.setdefault((node.inputs[0], id(node.graph)), []).append(node)
+    return (nodes for nodes in groups.values() if len(nodes) > 1)
+
+
+def _is_product(node: ir.Node) -> bool:
+    if not is_standard(node, "Gemm", "MatMul") or len(node.inputs) <= 1:
+        return False
+    data, weight = node.inputs[0], node.inputs[1]
+    return data is not None and data.const_value is None and weight is not None and _is_constant(weight, _MATRIX_AXES)
 
 
 def _key(product: _Product) -> tuple[object, ...]:
-    """Returns what the products of a group have in common."""
-    node = product.node
-    return node.inputs[0], id(node.graph), node.op_type, product.axis, product.bias is None, product.weight.dtype
+    """Returns what the products of a group have in common besides their tensor."""
+    return product.node.op_type, product.axis, product.bias is None, product.weight.dtype
 
 
-def _product(node: ir.Node) -> _Product | None:
-    if not is_standard(node, "Gemm", "MatMul") or len(node.inputs) <= 1:
-        return None
-    data, weight = node.inputs[0], node.inputs[1]
-    if data is None or data.const_value is not None or weight is None or not _is_own_constant(weight, _MATRIX_AXES):
-        return None
+def _product(node: ir.Node) -> _Product:
+    weight = node.inputs[1]
+    assert weight is not None  # noqa: S101  # `_is_product` made sure
+    if not _has_one_reader(weight):
+        raise Unmatched("its matrix is read elsewhere, too, and would be stored twice")
     if node.op_type == "Gemm":
         return _gemm(node, weight)
     width = _size(weight, 1)
@@ -88,14 +113,16 @@ def _product(node: ir.Node) -> _Product | None:
     return _Product(node, add, weight, bias, 1, width)
 
 
-def _gemm(node: ir.Node, weight: ir.Value) -> _Product | None:
+def _gemm(node: ir.Node, weight: ir.Value) -> _Product:
     attributes = node.attributes
     axis = 0 if attributes.get_int("transB", 0) == 1 else 1
     bias = node.inputs[_BIAS] if len(node.inputs) > _BIAS else None
     width = _size(weight, axis)
     is_plain = attributes.get_float("alpha", 1.0) == attributes.get_float("beta", 1.0) == 1.0
-    if not is_plain or attributes.get_int("transA", 0) == 1 or (bias is not None and not _is_vector(bias, width)):
-        return None
+    if not is_plain or attributes.get_int("transA", 0) == 1:
+        raise Unmatched("it scales its result, or transposes what it reads")
+    if bias is not None and not _is_vector(bias, width):
+        raise Unmatched("its bias is no constant vector of its own")
     return _Product(node, None, weight, bias, axis, width)
 
 
@@ -113,17 +140,21 @@ def _added(node: ir.Node, width: int) -> tuple[ir.Node | None, ir.Value | None]:
 
 
 def _is_vector(value: ir.Value, width: int) -> bool:
-    return _is_own_constant(value, 1) and _size(value, 0) == width
+    """Whether the value is a constant vector of that size, which one node reads."""
+    return _is_constant(value, 1) and _size(value, 0) == width and _has_one_reader(value)
 
 
-def _is_own_constant(value: ir.Value, axes: int) -> bool:
-    """Whether the value is a constant that one node reads, of so many axes."""
-    constant = value.const_value
-    return constant is not None and len(constant.shape) == axes and len(value.uses()) == 1
+def _is_constant(value: ir.Value, axes: int) -> bool:
+    """Whether the value always holds one tensor of so many axes: a graph's input may hold another in each run."""
+    return value.const_value is not None and not value.is_graph_input() and len(value.const_value.shape) == axes
+
+
+def _has_one_reader(value: ir.Value) -> bool:
+    return len(value.uses()) == 1 and not value.is_graph_output()
 
 
 def _size(value: ir.Value, axis: int) -> int:
-    assert value.const_value is not None  # noqa: S101  # checked by _is_own_constant
+    assert value.const_value is not None  # noqa: S101  # checked by `_is_constant`
     return int(value.const_value.shape.numpy()[axis])
 
 
