@@ -81,7 +81,9 @@ class Network:
         shutil.copy(Path(__file__).with_name("networks.py"), folder)
         save_file(self.module.state_dict(), folder / "weights.safetensors")
         name, arguments = self.factory
-        source = {"factory": f"networks.py:{name}", "arguments": dict(arguments), "weights": "weights.safetensors"}
+        # The store may lie in the same folder, and what it holds is no code of the model.
+        code = {"factory": f"networks.py:{name}", "code": ["networks.py"]}
+        source = {**code, "arguments": dict(arguments), "weights": "weights.safetensors"}
         return {**source, **self.interface}
 
 
