@@ -97,7 +97,10 @@ def page(found: dict[str, Any]) -> str:
     lines = [f"| {' | '.join(cells)} |" for cells in (COLUMNS, ["---"] * len(COLUMNS), *rows)]
     first = next(iter(found.values()))["environment"]
     versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
-    where = f"Measured on 2 cores of an {first['cpu']}, which other work shared, with {versions}.\n"
+    where = (
+        f"Measured on 2 cores of an {first['cpu']}, with {versions}. Other work shared the machine, more of it in some "
+        "rows than in others: take seconds for upper bounds, and do not compare them with each other.\n"
+    )
     return HEAD + "\n".join(lines) + "\n\n" + where
 
 

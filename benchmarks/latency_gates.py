@@ -50,6 +50,7 @@ DEFAULTS = MeasureSpec()
 BLOCK = 10
 """Rounds, on average, that a resampled start takes from a recorded one in one piece."""
 _MOST_ROUNDS = 2000
+EXCLUDE_1 = "bounds exclude 1"
 
 
 def record(starts: int, seconds: float) -> None:
@@ -120,11 +121,10 @@ def shares(results: Sequence[Run]) -> dict[str, list[float]]:
     """Returns outcome → its share of the results and the 95 % interval of that."""
     counts = Counter[str](status(result) for result in results)
     intervals = [result.speedup.interval for result in results]
-    counts["bounds exclude 1"] = sum(not low <= 1 <= high for low, high in intervals)
+    counts[EXCLUDE_1] = sum(not low <= 1 <= high for low, high in intervals)
     total = len(results)
     return {
-        outcome: [counts[outcome] / total, *wilson_interval(counts[outcome], total)]
-        for outcome in (*Status, "bounds exclude 1")
+        outcome: [counts[outcome] / total, *wilson_interval(counts[outcome], total)] for outcome in (*Status, EXCLUDE_1)
     }
 
 

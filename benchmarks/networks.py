@@ -79,3 +79,21 @@ class Transformer(nn.Sequential):
 
     def __init__(self, layers: int, width: int, *, causal: bool) -> None:
         super().__init__(*(Layer(width, 12, causal=causal) for _ in range(layers)))
+
+
+class Stack(nn.Module):
+    """Residual blocks of LayerNorm and a perceptron: mostly weights."""
+
+    def __init__(self, layers: int, width: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+            for _ in range(layers)
+        )
+        self.head = nn.Linear(width, 32)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Takes float32[batch, width] and returns float32[batch, 32]."""
+        for block in self.blocks:
+            x = x + block(x)
+        return self.head(x)  # type: ignore[no-any-return]  # a tensor

@@ -22,7 +22,10 @@ Examples:
 @store_option
 @json_option
 def command(store: Path, *, as_json: bool) -> None:
-    """Say what this machine has, what is missing and how to get it (exit 4 if something needed is absent)."""
+    """Say what this machine has, what is missing, which runtimes it can run and why not the others.
+
+    Exit 4 if something needed is absent.
+    """
     from optkit.cli.json_output import print_json
     from optkit.core.errors import MissingDependency
     from optkit.workflow.doctor import diagnose
@@ -32,9 +35,10 @@ def command(store: Path, *, as_json: bool) -> None:
         print_json([asdict(finding) for finding in findings])
     else:
         colours = {"ok": "green", "note": "yellow", "missing": "red"}
+        width = max(len(finding.name) for finding in findings)
         for finding in findings:
             state = click.style(f"{finding.state:8}", fg=colours[finding.state])
-            click.echo(f"{finding.name:18} {state} {finding.text}")
+            click.echo(f"{finding.name:{width}} {state} {finding.text}")
     missing = [finding.name for finding in findings if finding.state == "missing"]
     if missing:
         raise MissingDependency(f"missing: {', '.join(missing)}", hint="pip install optkit")

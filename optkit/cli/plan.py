@@ -57,6 +57,9 @@ def _show(steps: Sequence[PlannedStep]) -> None:
             click.echo(f"{'':16} {line}")
     disk = sum(step.bytes or 0 for step in steps if step.state != "cached")
     memory = max((step.peak_rss_bytes or 0 for step in steps if step.state != "cached"), default=0)
+    for step in steps:
+        if step.foreseen:
+            click.echo(f"{step.name:16} {click.style(step.foreseen, fg='yellow')}")
     needs = sorted({need for step in steps for need in step.needs})
     click.echo(f"needs: {', '.join(needs)}")
     if disk or memory:

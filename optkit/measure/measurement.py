@@ -61,10 +61,10 @@ class Measurement:
     def run(self, *, profile: bool) -> Generator[Progress, None, LatencyReport]:
         """Makes starts until the ratios are settled or the time is up; yields progress and returns the report."""
         profiles: dict[str, Profile | str] = {}
-        while not self._finished:
+        while not self._finished():
             with ExitStack() as stack:
                 workers = yield from self._one_start(stack)
-                if profile and self._finished:
+                if profile and self._finished():
                     for name in workers.names:
                         yield Progress(1.0, f"profiling {name}")
                         profiles[name] = workers.profile(name)
@@ -72,7 +72,6 @@ class Measurement:
         seconds = self._clock() - self._began
         return LatencyReport(feeds, self._facts, tuple(self._cpus), self._failed, self._starts.count, seconds, profiles)
 
-    @property
     def _finished(self) -> bool:
         """Whether the last feed, the only one that gates look at, is settled, or there is no time for another start."""
         enough = self._starts.count >= FEWEST_TO_STOP and settled(self._ratios(max(self._files)), self._precision)

@@ -5,6 +5,9 @@ that happens to be narrow is narrow because it is wrong more often than it says.
 shared out before the first round: looks at 10, 20, 40, … rounds have 0.1 % each and can only stop early when the
 interval is narrow even so; the look at the end of the time has 4 %. Ten looks are allowed, which is 1 % in all.
 
+Where there are several starts, their bounds are Student's over all of them (`starts`), and what is decided here is but
+how long each is timed.
+
 Source: J. L. Haybittle, Repeated assessment of results in clinical trials of cancer treatment, British Journal of
 Radiology 44 (1971), 793-797; the union bound makes it exact for looks that depend on each other.
 """

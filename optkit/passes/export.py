@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from optkit.core.passes import Pass
+from optkit.core.errors import UsageError
+from optkit.core.passes import DEFAULT_TARGET, Pass
+from optkit.quant.profiles import profile_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from optkit.core.passes import Host, Work
-
-OPSET = 20
-"""The exporter's own default. From 23 on attention is one operator, which no fusion recognises."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +26,22 @@ class Export(Pass):
     needs: ClassVar[tuple[str, ...]] = ("torch", "onnx", "onnx_ir", "onnxscript", "onnxruntime", "numpy")
 
     opset: int | None = None
-    """ONNX operator set; 20 by default, which every target reads."""
+    """ONNX operator set; by default the one that the target's profile names."""
     tolerance: float = 1e-3
     """Largest difference from PyTorch, relative to the largest value of an output."""
 
     def resolve(self, target: str, host: Host) -> Self:
-        """Returns the pass with the operator set filled in: the same for all targets that there are."""
-        del target, host
-        return self if self.opset is not None else replace(self, opset=OPSET)
+        """Returns the pass with the operator set filled in.
+
+        Raises:
+            UsageError: The target does not read the one that is asked for.
+        """
+        del host
+        profile = profile_named(target)
+        newest = profile.newest_opset
+        if self.opset is not None and newest is not None and self.opset > newest:
+            raise UsageError(f"export: opset {self.opset}, but {target} reads operator sets up to {newest}")
+        return self if self.opset is not None else replace(self, opset=profile.opset)
 
     def run(self, inputs: Mapping[str, Path], work: Work) -> None:
         """Writes `model.onnx` and an interface with the outputs' true shapes.
@@ -44,4 +51,4 @@ class Export(Pass):
         """
         from optkit.passes.exporting import export
 
-        export(inputs["model"], self.opset or OPSET, self.tolerance, work)
+        export(inputs["model"], self.opset or profile_named(DEFAULT_TARGET).opset, self.tolerance, work)

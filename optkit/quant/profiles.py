@@ -1,8 +1,8 @@
-"""What each target wants of an int8 graph, as data."""
+"""What each target wants of a graph, and of int8 in it, as data."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import UsageError
@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How a target wants numbers and Q/DQ pairs.
+    """Which operator sets a target reads, and how it wants numbers and Q/DQ pairs.
 
     Attributes:
+        opset: Operator set that models are exported in for it.
+        newest_opset: The newest that it reads; None if it asks for single operators only.
         signed_activations: int8 with zero point 0; otherwise uint8 with any zero point.
         weighted: Operators with constant weights that run in int8.
         follow: Operators that stay in int8 between convolutions, so that nothing drops to float in an island.
@@ -33,6 +35,8 @@ class Profile:
         min_channels: Convolutions and matrices thinner than this stay float.
     """
 
+    opset: int
+    newest_opset: int | None
     signed_activations: bool
     weighted: frozenset[str]
     follow: frozenset[str]
@@ -60,7 +64,14 @@ _SCALE_KEEPERS = frozenset(
 _SMOOTH = frozenset({"HardSigmoid", "HardSwish", "LeakyRelu", "Sigmoid"})
 _POOLS = frozenset({"AveragePool", "GlobalAveragePool"})
 
+_OPSET = 20
+"""The newest that every version of these targets reads: TensorRT 10.0 stops there. From 23 on, exporters write
+attention as one operator, which no fusion recognises."""
+
+# NVIDIA, "ONNX Opset Guide", TensorRT 11: operator sets 9 to 25; onnx-tensorrt, docs/operators.md at 10.0: 9 to 20.
 _TENSORRT = Profile(
+    opset=_OPSET,
+    newest_opset=25,
     signed_activations=True,
     weighted=_WEIGHTED,
     follow=_POOLS | {"Add", "Concat"},
@@ -73,7 +84,10 @@ _TENSORRT = Profile(
 )
 
 PROFILES: Mapping[str, Profile] = {
+    # ONNX Runtime 1.31 refuses models above operator set 26; every release reads all from 7 on (docs/Versioning.md).
     "onnxruntime-cpu": Profile(
+        opset=_OPSET,
+        newest_opset=26,
         signed_activations=False,
         weighted=_WEIGHTED - {"ConvTranspose"},  # it has no int8 kernel
         follow=_POOLS | _SCALE_KEEPERS | {"Add", "Concat", "LeakyRelu", "Mul", "Sigmoid"},
@@ -84,7 +98,10 @@ PROFILES: Mapping[str, Profile] = {
         requantizes=True,
         saturates=True,
     ),
+    # OpenVINO, src/frontends/onnx/docs/supported_ops.md: a list of versions per operator, no limit on the whole.
     "openvino-cpu": Profile(
+        opset=_OPSET,
+        newest_opset=None,
         signed_activations=False,
         weighted=_WEIGHTED,
         follow=_POOLS | _SCALE_KEEPERS | {"Add", "Concat", "Mul"},
@@ -97,7 +114,8 @@ PROFILES: Mapping[str, Profile] = {
         window_pairs=True,
     ),
     "tensorrt": _TENSORRT,
-    "tensorrt-rtx": _TENSORRT,
+    # NVIDIA, "ONNX Conversion and Deployment", TensorRT-RTX: operator sets 9 to 22.
+    "tensorrt-rtx": replace(_TENSORRT, newest_opset=22),
 }
 
 
@@ -108,7 +126,7 @@ def profile_named(target: str) -> Profile:
         UsageError: The target has none.
     """
     if target not in PROFILES:
-        raise UsageError(f"no int8 profile for the target {target!r}", hint=f"known: {', '.join(sorted(PROFILES))}")
+        raise UsageError(f"no profile for the target {target!r}", hint=f"known: {', '.join(sorted(PROFILES))}")
     return PROFILES[target]
 
 

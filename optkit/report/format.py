@@ -105,10 +105,9 @@ def speedup(value: Estimate | None) -> str:
 
 def starts(timing: Timing) -> str:
     """Returns how many starts the bounds of a speed-up speak of, and what they cost."""
-    took = f" ({seconds(timing.measuring_seconds)} for each candidate)" if timing.measuring_seconds else ""
-    if timing.starts == 1:
-        return f"in one start{took}: bounds do not cover what differs between two, for which there was no time"
-    return f"in {timing.starts} starts{took}"
+    took = f", {seconds(timing.measuring_seconds)} for each candidate" if timing.measuring_seconds else ""
+    count = f"{timing.starts} starts" if timing.starts != 1 else "one start, beyond which its bounds do not hold"
+    return f"in {count}{took}"
 
 
 def estimate(value: Estimate) -> str:

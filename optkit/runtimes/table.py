@@ -108,8 +108,7 @@ def check_installed(name: str) -> None:
     absent = [need for need in runtime.needs if installed_version(need) == "absent"]
     if absent:
         package = f"'optkit[{runtime.extra}]'" if runtime.extra else "optkit"
-        raise MissingDependency(
-            f"the runtime {name} needs {', '.join(absent)}, which is not installed", hint=f"pip install {package}"
-        )
+        hint = LIBRARIES[name].hint if name in LIBRARIES else f"pip install {package}"
+        raise MissingDependency(f"the runtime {name} needs {', '.join(absent)}, which is not installed", hint=hint)
     if obstacle := runtime.obstacle():
         raise MissingDependency(f"the runtime {name} cannot run here: {obstacle}")

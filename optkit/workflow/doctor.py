@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from optkit.core.errors import OptkitError
+from optkit.core.errors import MissingDependency, OptkitError
 from optkit.core.keys import installed_version
 from optkit.runtimes.cuda import find_gpu
-from optkit.runtimes.tensorrt.device import why_not
-from optkit.runtimes.tensorrt.library import LIBRARIES
+from optkit.runtimes.table import RUNTIMES, check_installed
 from optkit.workflow.host import cpu_name, this_host
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class Finding:
 
 def diagnose(store: Path) -> list[Finding]:
     """Returns everything worth knowing about the environment."""
-    return [*_machine(store), *_packages(), *_devices(), _triton()]
+    return [*_machine(store), *_packages(), *_devices(), *_runtimes(), _triton()]
 
 
 def _machine(store: Path) -> Iterator[Finding]:
@@ -81,10 +80,23 @@ def _packages() -> Iterator[Finding]:
 
 def _devices() -> Iterator[Finding]:
     driver = ctypes.util.find_library("cuda")
-    yield Finding("nvidia driver", "ok" if driver else "note", driver or "absent: GPU targets stay unmeasured")
-    for library in LIBRARIES.values():
-        missing = why_not(library)
-        yield Finding(f"run {library.name}", "note" if missing else "ok", missing or f"run on {find_gpu()}")
+    yield Finding("nvidia driver", "ok" if driver else "note", _gpu(driver))
+
+
+def _gpu(driver: str | None) -> str:
+    if not driver:
+        return "absent: GPU targets stay unmeasured"
+    return f"{driver}, {find_gpu() or 'no GPU'}"
+
+
+def _runtimes() -> Iterator[Finding]:
+    for name in RUNTIMES:
+        try:
+            check_installed(name)
+        except MissingDependency as error:
+            yield Finding(f"runtime {name}", "note", "; ".join(filter(None, (error.message, error.hint))))
+        else:
+            yield Finding(f"runtime {name}", "ok", "runs here")
 
 
 def _triton() -> Finding:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optkit.core.copying import copy_tree
+from optkit.core.errors import UsageError
 from optkit.core.gates import Status, Verdict
 from optkit.passes.build_engine import BuildEngine
 from optkit.runtimes.tensorrt.device import why_not
-from optkit.runtimes.tensorrt.library import library_named
-from optkit.runtimes.tensorrt.plan import ABOUT_FILE, read_about
+from optkit.runtimes.tensorrt.library import LIBRARIES, library_named
+from optkit.runtimes.tensorrt.plan import ABOUT_FILE, check_plan, read_about
 from optkit.workflow.output import appearing
 
 if TYPE_CHECKING:
@@ -73,6 +74,18 @@ def write_kits(kits: Mapping[str, Path], target: Path) -> None:
     with appearing(target) as draft:
         for name, folder in kits.items():
             copy_tree(folder, draft / name)
+
+
+def check_engine(folder: Path) -> None:
+    """Refuses an engine that could not be loaded here even if this machine had the GPU for it.
+
+    Raises:
+        UsageError: It is damaged or foreign, or was built for another library, version or platform.
+    """
+    library = read_about(folder)["library"]
+    if library not in LIBRARIES:
+        raise UsageError(f"{ABOUT_FILE} names an unknown library, {library}", hint=f"known: {', '.join(LIBRARIES)}")
+    check_plan(folder, LIBRARIES[library])
 
 
 def runtime_of(folder: Path, default: str) -> str:

@@ -15,7 +15,7 @@ from optkit.core.runner import Execution
 from optkit.core.sources import Source
 from optkit.core.store import Store
 from optkit.runtimes.tensorrt.plan import PLAN_FILE
-from optkit.workflow.engines import runtime_of
+from optkit.workflow.engines import check_engine, runtime_of
 from optkit.workflow.host import this_host
 from optkit.workflow.sources import model_source
 from optkit.workflow.tables import load_tables
@@ -70,6 +70,8 @@ def open_model(path: Path, execution: Execution, name: str = MODEL) -> Generator
         yield from execution.execute(step)
         reference, kind = step.name, "onnx"
     yield from execution.materialise(reference)
+    if kind == "engine":
+        check_engine(execution.path(reference))
     runtime = runtime_of(execution.path(reference), "onnxruntime" if kind == "onnx" else "torch")
     return OpenedModel(str(path) if name == MODEL else name, kind, reference, execution.path(reference), runtime)
 

@@ -18,9 +18,8 @@ from optkit.core.parse import parse_recipe
 from optkit.core.results import CandidateResult, RunReport
 from optkit.core.runner import Execution
 from optkit.core.store import Store
-from optkit.runtimes.table import check_installed
 from optkit.workflow import engines, evaluation, output, packaging, releasing, reporting, timing
-from optkit.workflow.alternatives import skip
+from optkit.workflow.alternatives import check_target, skip
 from optkit.workflow.choices import choices
 from optkit.workflow.choosing import choose
 from optkit.workflow.evaluation import Subject, baseline_of, candidate_of
@@ -32,7 +31,7 @@ from optkit.workflow.regression import Conditions, regressions
 from optkit.workflow.request import command
 from optkit.workflow.sources import recipe_sources
 from optkit.workflow.splits import check_splits
-from optkit.workflow.tables import TARGETS, load_tables
+from optkit.workflow.tables import load_tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
@@ -168,8 +167,7 @@ class _Run:
         return Note(line)
 
     def _check_installed(self, leaf: str) -> Iterator[Event]:
-        check_installed(self._target_runtime(leaf))
-        engines.check_buildable(self.recipe.step(leaf).do)
+        check_target(self.recipe, leaf)
         yield from ()
 
     def _attempt(self, leaves: Collection[str], work: Iterator[Event]) -> Iterator[Event]:
@@ -214,9 +212,6 @@ class _Run:
         for step in self.recipe.steps:
             notes = self.execution.finished[step.name].record.get("notes", {})
             yield from map(self._remark, choices(step.name, notes))
-
-    def _target_runtime(self, name: str) -> str:
-        return TARGETS[self.recipe.targets[name]].runtime
 
     def _candidate(
         self, baseline: Subject, candidate: Subject, metrics: list[MetricResult], timings: Timings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from optkit.core.errors import UsageError
@@ -11,6 +11,7 @@ from optkit.core.parse import parse_recipe
 from optkit.core.runner import Execution
 from optkit.core.store import Action, Store
 from optkit.core.validate import did_you_mean
+from optkit.workflow.alternatives import foreseen
 from optkit.workflow.host import this_host
 from optkit.workflow.sources import recipe_sources
 from optkit.workflow.tables import load_tables
@@ -35,6 +36,7 @@ class PlannedStep:
         seconds: How long the nearest earlier run took, if there was one.
         peak_rss_bytes: Its peak memory, likewise.
         bytes: Size of that run's artifact, likewise.
+        foreseen: Of a candidate: that this machine cannot make, run or time it, and why; else nothing.
     """
 
     name: str
@@ -45,6 +47,7 @@ class PlannedStep:
     seconds: float | None = None
     peak_rss_bytes: int | None = None
     bytes: int | None = None
+    foreseen: str = ""
 
 
 def plan(recipe_path: Path, store_root: Path, overrides: Sequence[str] = ()) -> list[PlannedStep]:
@@ -62,7 +65,8 @@ def plan_recipe(recipe: Recipe, store: Store) -> list[PlannedStep]:
     sources = recipe_sources(recipe, store.digests.file)
     execution = Execution(sources, store, Environment.here(this_host()), recipe.folder)
     known = [action for _, action in store.actions()]
-    return [_planned(step, execution, known) for step in recipe.steps]
+    here = foreseen(recipe)
+    return [replace(_planned(step, execution, known), foreseen=here.get(step.name, "")) for step in recipe.steps]
 
 
 def explain_step(steps: Sequence[PlannedStep], name: str) -> list[str]:

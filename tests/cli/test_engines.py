@@ -44,6 +44,7 @@ def test_an_engine_is_judged_by_its_graph_and_packaged_as_a_plan(
     assert plan.stat().st_size == candidate["size_bytes"]
     assert plan.read_bytes().startswith(b"vtrt")
     assert 'platform: "tensorrt_plan"' in (out / "triton" / "tiny" / "config.pbtxt").read_text()
+    assert any("kernels the builder chose was not looked at" in remark for remark in report["remarks"])
     refused = optkit("verify", out, code=4)
     assert "nothing was verified: an engine is verified by a tritonserver with its tensorrt backend" in refused.err
     optkit("package", out, "--for", "triton", "-o", tmp_path / "again")

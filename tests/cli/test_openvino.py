@@ -88,7 +88,11 @@ def test_an_absent_library_is_said_before_any_work(optkit: Optkit, project: Proj
     assert "the runtime openvino needs openvino, which is not installed" in done.err
     assert "pip install 'optkit[openvino]'" in done.err
     assert hidden("bench", project.folder / "model.onnx", "--runtime", "openvino", code=4).err.count("optkit[openvino]")
-    assert "absent; optkit[openvino]: the target openvino-cpu" in hidden("doctor").out
+    found = {finding["name"]: finding["text"] for finding in hidden("doctor", "--json").json}
+    assert found["openvino"] == "absent; optkit[openvino]: the target openvino-cpu"
+    why = "the runtime openvino needs openvino, which is not installed"
+    assert found["runtime openvino"] == f"{why}; pip install 'optkit[openvino]'"
+    assert f"openvino-cpu cannot be had here: {why}" in hidden("plan", project.recipe).out
 
 
 def without_openvino(optkit: Optkit, folder: Path) -> Optkit:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,14 @@ import pytest
 
 from optkit.core import interface as interfaces
 from optkit.core.artifact import digest_tree
-from optkit.core.errors import StepFailed
+from optkit.core.errors import StepFailed, UsageError
 from optkit.core.interface import Dim, Interface, Tensor
 from optkit.core.passes import Host
 from optkit.graph.clean import SCOPE, SOURCE
 from optkit.passes import exporting
 from optkit.passes.capture import example_inputs
 from optkit.passes.export import Export
+from optkit.quant.profiles import PROFILES
 from tests.passes.exports import assert_same, export, in_process, operators
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from optkit.passes.export_attempt import Attempt
 
 pytestmark = pytest.mark.heavy
+HOST = Host(frozenset(), "")
 Source = Callable[..., Path]
 
 
@@ -172,9 +175,29 @@ def test_the_weights_leave_memory_with_the_graph(source: Source, work: Work) -> 
     assert alive() <= before
 
 
-def test_opset_is_decided_before_anything_runs() -> None:
-    assert Export().resolve("tensorrt", Host(frozenset(), "")).opset == 20
-    assert Export(opset=18).resolve("tensorrt", Host(frozenset(), "")).opset == 18
+@pytest.mark.parametrize("target", sorted(PROFILES))
+def test_opset_is_the_targets_unless_it_is_given(target: str) -> None:
+    profile = PROFILES[target]
+    assert Export().resolve(target, HOST).opset == profile.opset
+    assert Export(opset=18).resolve(target, HOST).opset == 18
+
+
+def test_an_opset_that_the_target_does_not_read_is_refused() -> None:
+    assert Export(opset=24).resolve("onnxruntime-cpu", HOST).opset == 24
+    with pytest.raises(UsageError, match="opset 24, but tensorrt-rtx reads operator sets up to 22"):
+        Export(opset=24).resolve("tensorrt-rtx", HOST)
+
+
+@pytest.mark.parametrize(("beyond", "read"), [(0, True), (1, False)])
+def test_onnxruntime_reads_the_opsets_that_its_profile_says(beyond: int, read: bool) -> None:  # noqa: FBT001  # a case
+    import onnxruntime
+
+    opset = (PROFILES["onnxruntime-cpu"].newest_opset or 0) + beyond
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2]) for name in "xy"]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "graph", ends[:1], ends[1:])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=10)
+    with nullcontext() if read else pytest.raises(Exception, match=f"till opset {opset - 1}"):
+        onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
 def test_opset_is_as_asked(source: Source, work: Work) -> None:

@@ -296,7 +296,7 @@ def test_percentile_must_make_sense(percentile: float, tmp_path: Path, work: Wor
 
 
 def test_unknown_target_is_refused(tmp_path: Path, work: Work, dataset: Dataset) -> None:
-    with pytest.raises(UsageError, match="no int8 profile for the target 'abacus'"):
+    with pytest.raises(UsageError, match="no profile for the target 'abacus'"):
         Quantize(target="abacus").run({"model": small(tmp_path / "model"), "calibration": dataset(xs())}, work)
 
 

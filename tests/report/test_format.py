@@ -12,6 +12,7 @@ from optkit.core.gates import RULES, Estimate, Gate, Status, Verdict, judge
 from optkit.core.results import Interval, MetricResult
 from optkit.report import format as show
 from optkit.report.judgement import decision, demand, measured, remark, shortfall
+from tests.report.conftest import timing
 
 
 def verdict(rule: str, limit: float, estimate: Estimate | str) -> Verdict:
@@ -128,3 +129,10 @@ def test_a_missed_limit_is_never_missed_by_less_than_nothing(
     assume(judged.status is not Status.PASSED)
     text = shortfall(judged)
     assert float(text.rsplit(" ", 1)[1]) > 0
+
+
+def test_one_start_is_said_not_to_speak_for_others() -> None:
+    taken = replace(timing("torch", 1.0, 1), starts=1, measuring_seconds=75.2)
+    assert show.starts(taken) == "in one start, beyond which its bounds do not hold, 1 min 15 s for each candidate"
+    assert show.starts(replace(taken, starts=8)) == "in 8 starts, 1 min 15 s for each candidate"
+    assert show.starts(replace(taken, starts=8, measuring_seconds=0.0)) == "in 8 starts"

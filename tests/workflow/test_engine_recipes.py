@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import onnx
 import pytest
 
 from optkit.core.artifact import digest_file
-from optkit.core.errors import RecipeError
+from optkit.core.errors import RecipeError, UsageError
 from optkit.core.gates import Status
+from optkit.core.keys import installed_version
 from optkit.core.parse import parse_recipe
 from optkit.core.passes import Host
 from optkit.runtimes.cuda import find_gpu
-from optkit.workflow.engines import awaited, check_buildable, is_deferred, runtime_of
+from optkit.runtimes.tensorrt.plan import this_platform, write_about
+from optkit.workflow.engines import awaited, check_buildable, check_engine, is_deferred, runtime_of
 from optkit.workflow.evaluation import candidate_of
 from optkit.workflow.sources import recipe_sources
 from optkit.workflow.tables import load_tables
@@ -85,3 +88,25 @@ def test_sizes_of_a_profile_are_checked_with_the_recipe(tmp_path: Path) -> None:
 
 def test_what_runs_an_artifact(tmp_path: Path) -> None:
     assert runtime_of(tmp_path, "onnxruntime") == "onnxruntime"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"library": "tensorflow"}, "engine.json names an unknown library, tensorflow"),
+        ({"platform": "Windows-AMD64"}, "built for the platform Windows-AMD64, and here is"),
+        ({"plan": {"bytes": 9, "sha256": ""}}, "engine.plan is truncated: 4 of 9 bytes"),
+    ],
+)
+def test_an_engine_that_could_not_be_loaded_is_refused_without_a_gpu(
+    changes: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "engine.plan").write_bytes(b"vtrt")
+    plan = {"bytes": 4, "sha256": digest_file(tmp_path / "engine.plan")}
+    version = installed_version("tensorrt-rtx")
+    about = {"library": "tensorrt-rtx", "version": version, "platform": this_platform(), "profiles": [], "plan": plan}
+    write_about(tmp_path, about)
+    check_engine(tmp_path)
+    write_about(tmp_path, about | changes)
+    with pytest.raises(UsageError, match=re.escape(message)):
+        check_engine(tmp_path)

@@ -63,7 +63,7 @@ def merge_products(model: ir.Model) -> tuple[list[list[str]], list[NearMiss]]:
     missed: list[NearMiss] = []
     if model.opset_imports.get("", 0) < _MIN_OPSET:
         return merged, missed
-    for nodes in list(_with_one_input(model)):
+    for nodes in _with_one_input(model):
         groups: dict[tuple[object, ...], list[_Product]] = {}
         for node in nodes:
             try:
@@ -104,8 +104,8 @@ def _key(product: _Product) -> tuple[object, ...]:
 def _product(node: ir.Node) -> _Product:
     weight = node.inputs[1]
     assert weight is not None  # noqa: S101  # `_is_product` made sure
-    if len(weight.uses()) > 1:
-        raise Unmatched("its matrix serves another node, too, and would be stored twice")
+    if not _has_one_reader(weight):
+        raise Unmatched("its matrix is read elsewhere, too, and would be stored twice")
     if node.op_type == "Gemm":
         return _gemm(node, weight)
     width = _size(weight, 1)
@@ -141,11 +141,16 @@ def _added(node: ir.Node, width: int) -> tuple[ir.Node | None, ir.Value | None]:
 
 def _is_vector(value: ir.Value, width: int) -> bool:
     """Whether the value is a constant vector of that size, which one node reads."""
-    return _is_constant(value, 1) and _size(value, 0) == width and len(value.uses()) == 1
+    return _is_constant(value, 1) and _size(value, 0) == width and _has_one_reader(value)
 
 
 def _is_constant(value: ir.Value, axes: int) -> bool:
-    return value.const_value is not None and len(value.const_value.shape) == axes
+    """Whether the value always holds one tensor of so many axes: a graph's input may hold another in each run."""
+    return value.const_value is not None and not value.is_graph_input() and len(value.const_value.shape) == axes
+
+
+def _has_one_reader(value: ir.Value) -> bool:
+    return len(value.uses()) == 1 and not value.is_graph_output()
 
 
 def _size(value: ir.Value, axis: int) -> int:

@@ -1,4 +1,4 @@
-"""Shortens chains of Cast."""
+"""Shortens chains of Cast, once each says which type it makes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _FLOATS = {"FLOAT16": (11, 5), "BFLOAT16": (8, 8), "FLOAT": (24, 8), "DOUBLE": (
 
 
 def shorten_casts(model: ir.Model) -> None:
-    """Casts from the original type where the type between loses nothing, in place."""
+    """Casts from the original type where the type between loses nothing, in place; CastLike becomes Cast."""
+    for node in model.graph.all_nodes():
+        _name_type(node)
     for node in model.graph.all_nodes():
         inner = _producer(node)
         if inner is None or inner.inputs[0] is None or inner.inputs[0].dtype is None:
@@ -26,6 +28,18 @@ def shorten_casts(model: ir.Model) -> None:
         source, between, to = (kind.name for kind in (inner.inputs[0].dtype, _to(inner), _to(node)))
         if _is_skippable(source, between, to):
             node.replace_input_with(0, inner.inputs[0])
+
+
+def _name_type(node: ir.Node) -> None:
+    """Makes a Cast of a CastLike whose type is known: it no longer reads a second tensor, and may be constant."""
+    import onnx_ir as ir
+
+    like = node.inputs[1] if is_standard(node, "CastLike") else None
+    if like is None or like.dtype is None:
+        return
+    node.op_type = "Cast"
+    node.attributes.add(ir.AttrInt64("to", like.dtype.value))
+    node.resize_inputs(1)
 
 
 def _is_skippable(source: str, between: str, to: str) -> bool:

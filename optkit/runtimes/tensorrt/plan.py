@@ -71,7 +71,7 @@ def check_plan(folder: Path, library: Library, gpu: str = "", capability: str = 
         ("version", f"{about['library']} {about['version']}", f"{library.name} {library.version}"),
         ("platform", about["platform"], this_platform()),
     ):
-        if built != here and not (what == "version" and later):
+        if built != here and not (what == "version" and (later or library.version == "absent")):
             raise UsageError(f"the engine was built for the {what} {built}, and here is {here}", hint=REBUILD)
     if about.get("gpu") and gpu and not _fits(about, gpu, capability):
         raise UsageError(f"the engine was built for the GPU {about['gpu']}, and here is {gpu}", hint=REBUILD)

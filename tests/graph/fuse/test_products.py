@@ -115,6 +115,20 @@ def test_says_what_keeps_products_of_one_tensor_apart(name: str, network: Networ
     assert [node.op_type for node in model.graph] == before
 
 
+def test_a_matrix_that_each_run_may_replace_is_no_constant(network: Network) -> None:
+    model = network("p = MatMul(x, q) r = MatMul(x, k) y = Add(p, r)", "[N,6]", **SHAPES)
+    model.graph.inputs.append(model.graph.initializers["q"])
+    assert merge_products(model) == ([], [])
+
+
+def test_a_matrix_that_the_graph_returns_stays(network: Network) -> None:
+    model = network("p = MatMul(x, q) r = MatMul(x, k) y = Add(p, r)", "[N,6]", **SHAPES)
+    model.graph.outputs.append(model.graph.initializers["q"])
+    merged, missed = merge_products(model)
+    assert merged == []
+    assert any("read elsewhere" in miss.reason for miss in missed)
+
+
 def test_those_that_fit_merge_beside_one_that_does_not(network: Network, compute: Compute) -> None:
     before = network(
         "p = MatMul(x, q) r = MatMul(x, k) g = Gemm<alpha = 2.0>(x, v) y = Concat<axis = 1>(p, r, g)", "[N,6]", **SHAPES

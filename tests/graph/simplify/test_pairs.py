@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from optkit.graph.simplify.casts import shorten_casts, widens
 from optkit.graph.simplify.no_ops import remove_no_ops
+from optkit.graph.simplify.pipeline import simplify_graph
 from optkit.graph.simplify.reshapes import join_reshapes
 from optkit.graph.simplify.transposes import join_transposes
 
@@ -63,6 +64,18 @@ def test_a_type_that_is_not_wider_loses_a_value(source: str, to: str) -> None:
         moved = extremes.astype(TYPES[to])
     # Python compares integers with floats exactly.
     assert [each.item() for each in moved] != [each.item() for each in extremes]
+
+
+def test_a_cast_like_a_tensor_of_known_type_is_a_cast(rewritten: Callable[..., list[str]]) -> None:
+    text = "(float[2, 3] x, float16[2] u) => (float16[2, 3] y) { a = CastLike(x, u) y = Neg(a) }"
+    assert rewritten(both, text, {"x": X, "u": np.ones(2, np.float16)}) == ["Cast", "Neg"]
+
+
+def test_a_number_that_is_cast_like_a_tensor_is_computed_ahead() -> None:
+    text = "(float16[2] x) => (float16[2] y) { a = Constant<value_float = 1.5>() b = CastLike(a, x) y = Mul(x, b) }"
+    model = parse(text)
+    simplify_graph(model, 1024)
+    assert operators(model) == ["Mul"]
 
 
 def test_a_detour_over_a_wider_type_goes(rewritten: Callable[..., list[str]]) -> None:
