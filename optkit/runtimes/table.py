@@ -43,6 +43,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             ("torch", "safetensors"),
             torch_compile.open_session,
             obstacle=torch_compile.obstacle,
+            open_profiled=torch_compile.open_profiled,
         ),
         Runtime(
             "onnxruntime",

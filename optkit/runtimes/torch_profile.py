@@ -1,11 +1,13 @@
-"""Times of operators in PyTorch eager, from its own profiler.
+"""Times of operators in PyTorch, eager or compiled, from its own profiler.
 
 An operator is what the model's code calls (`aten::conv2d`), with all that it calls in turn. It belongs to the innermost
-module that is running; the code of an exported program has none.
+module that is running; the code of an exported program has none. A compiled model calls kernels that the compiler wrote
+for several operators (`cpp_fused_relu`), and operators where it wrote none.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 _RUN = "optkit run"
 _MODULE = "optkit module "
+_KERNEL = re.compile(r"graph_(?P<graph>\d+)_(?P<type>cpp_\w+?)_(?P<number>\d+)")
+"""What TorchInductor calls a kernel that it wrote, counted by graph and within it."""
 _INT8 = ("quantized::", "quantized_decomposed::", "onednn::q", "aten::_int_mm")
 _CONVERSIONS = ("aten::quantize_per", "aten::dequantize", "quantized_decomposed::quantize_per",
                 "quantized_decomposed::dequantize_per")  # fmt: skip
@@ -59,11 +63,17 @@ def open_profiled(folder: Path, threads: int) -> TorchProfile:
         UsageError, StepFailed, MissingDependency: As `torch_eager.open_session` does.
     """
     from torch.nn import Module
-    from torch.profiler import ProfilerActivity, profile
 
     session = open_session(folder, threads)
     if isinstance(session.module, Module):
         _mark_modules(session.module)
+    return profiled(session)
+
+
+def profiled(session: TorchSession) -> TorchProfile:
+    """Starts the profiler around a session."""
+    from torch.profiler import ProfilerActivity, profile
+
     profiler = profile(activities=[ProfilerActivity.CPU])
     profiler.start()
     return TorchProfile(session, profiler)
@@ -94,6 +104,9 @@ def _call(event: Any) -> Call | None:  # noqa: ANN401  # torch is not imported h
     parents = [parent.name for parent in _ancestors(event)]
     if not _is_operator(event.name) or any(map(_is_operator, parents)) or _RUN not in parents:
         return None
+    if kernel := _KERNEL.fullmatch(event.name):
+        name = f"graph {kernel['graph']}, kernel {kernel['number']}"
+        return Call(Operator(name, kernel["type"], "other"), event.cpu_time_total / 1e3)
     module = next((name.removeprefix(_MODULE) for name in parents if name.startswith(_MODULE)), "")
     return Call(Operator(module, event.name, _arithmetic(event.name)), event.cpu_time_total / 1e3)
 
@@ -105,7 +118,7 @@ def _ancestors(event: Any) -> Iterator[Any]:  # noqa: ANN401  # torch is not imp
 
 
 def _is_operator(name: str) -> bool:
-    return "::" in name
+    return "::" in name or _KERNEL.fullmatch(name) is not None
 
 
 def _arithmetic(operator: str) -> Arithmetic:
