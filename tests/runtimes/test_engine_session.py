@@ -137,6 +137,18 @@ def test_a_run_that_fails_says_what_the_library_says() -> None:
         session().run({"x": values(13)})
 
 
+def test_a_failure_of_torch_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object, launch: object) -> None:
+        del launch
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore\nlines")
+
+    monkeypatch.setattr(CpuStream, "record", refuse)
+    opened = session(graphs=True)
+    run(opened, values(2))
+    with pytest.raises(StepFailed, match=r"^stand_in: CUDA error: operation not permitted when stream is capturing"):
+        run(opened, values(2))
+
+
 def test_the_stand_in_has_no_name_that_the_library_lacks() -> None:
     trt = pytest.importorskip("tensorrt_rtx", reason="optkit[rtx] is not installed", exc_type=ImportError)
     for mine, theirs in ((Context(capturable=True), trt.IExecutionContext), (Engine(), trt.ICudaEngine)):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from optkit.core.errors import StepFailed
+from optkit.core.messages import short_message
 from optkit.runtimes.cuda import find_gpu
 from optkit.runtimes.tensorrt.buffers import Buffer
 from optkit.runtimes.tensorrt.device import check_device
@@ -73,17 +74,23 @@ class EngineSession:
         """
         profile = profile_for(self.profiles, {name: array.shape for name, array in inputs.items()})
         arrays = {name: inputs[name] for name in self.profiles[0]}
-        with self.stream.current():
-            if self._is_new(arrays):
-                self._select(profile)
-                self._bind(arrays)
-            for name, array in arrays.items():
-                self.taken[name].write(array)
-            self._launch()
-            for buffer in self.given.values():
-                buffer.fetch()
-        self.stream.wait()
+        try:
+            with self.stream.current():
+                self._queue(arrays, profile)
+            self.stream.wait()
+        except RuntimeError as error:  # torch's: memory is exhausted, a run cannot be recorded, a kernel failed
+            raise StepFailed(f"{self.trt.__name__}: {short_message(error)}") from error
         return {name: buffer.array() for name, buffer in self.given.items()}
+
+    def _queue(self, arrays: Mapping[str, NDArray[Any]], profile: int) -> None:
+        if self._is_new(arrays):
+            self._select(profile)
+            self._bind(arrays)
+        for name, array in arrays.items():
+            self.taken[name].write(array)
+        self._launch()
+        for buffer in self.given.values():
+            buffer.fetch()
 
     def _is_new(self, arrays: Mapping[str, NDArray[Any]]) -> bool:
         """Whether memory must be bound anew: other shapes, or values that decide over shapes."""
