@@ -45,7 +45,7 @@ def main() -> None:
     write("gates", {"latency": figures, "seconds": budgets, "gate": "min_speedup: 0.95"})
     page = ROOT / "docs" / "gates.md"
     text = page.read_text()
-    page.write_text(text[: text.index(BEGIN)] + "\n".join(_section(figures, budgets)) + text[text.index(END) :])
+    page.write_text(text[: text.index(BEGIN)] + "\n".join(_section(figures, budgets)) + "\n" + text[text.index(END) :])
 
 
 def _section(figures: Mapping[str, Any], budgets: Mapping[str, float]) -> Iterator[str]:
