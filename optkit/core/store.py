@@ -34,6 +34,14 @@ if TYPE_CHECKING:
     from optkit.core.sources import Source
 
 
+_DIGESTS = "files.sqlite"
+
+
+def is_store(folder: Path) -> bool:
+    """Returns whether `folder` is the root of a store that is in use."""
+    return (folder / _DIGESTS).exists()
+
+
 class DamagedObject(Exception):  # caught by the runner, which rebuilds; never shown
     """An object's bytes do not match its address any more, or it is gone."""
 
@@ -72,7 +80,7 @@ class Store:
                 (self.root / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"the store {root} cannot be written: {error.strerror}", hint="give --store DIR") from None
-        self.digests = DigestCache(self.root / "files.sqlite")
+        self.digests = DigestCache(self.root / _DIGESTS)
 
     def object_path(self, digest: str) -> Path:
         """Returns where the object of that digest lives, whether or not it is there."""

@@ -13,6 +13,7 @@ from optkit.core.interface import MODEL_JSON, Interface, Tensor, assumed_shape, 
 from optkit.core.keys import installed_version
 from optkit.core.linking import DATA, FILES, MODEL
 from optkit.core.sources import Source
+from optkit.core.store import is_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -128,6 +129,6 @@ def _files(entry: Path, *, only_python: bool) -> Iterator[Path]:
 
 
 def _skipped(folder: Path) -> bool:
-    """Whether a folder holds no code of the user's: hidden, caches, environments, output of an earlier run."""
+    """Whether a folder holds no code of the user's: hidden, caches, environments, stores, output of an earlier run."""
     hidden = folder.name.startswith(".") or folder.name in _SKIPPED_FOLDERS
-    return hidden or (folder / "pyvenv.cfg").exists() or (folder / "report.json").exists()
+    return hidden or is_store(folder) or any((folder / name).exists() for name in ("pyvenv.cfg", "report.json"))

@@ -8,6 +8,7 @@ import pytest
 from optkit.core.artifact import digest_file
 from optkit.core.interface import Dim
 from optkit.core.recipe import InputSpec, ModelSpec
+from optkit.core.store import Store
 from optkit.workflow.sources import model_source
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ def test_all_python_files_of_the_recipes_folder_are_code_by_default(tmp_path: Pa
 def test_folders_without_the_users_code_are_left_out(tmp_path: Path, folder: str) -> None:
     write(tmp_path, "model.py", f"{folder}/other.py")
     write(tmp_path, *(["env/pyvenv.cfg"] if folder == "env" else ["out/report.json"] if folder == "out" else []))
+    assert list(model_source(model(), tmp_path).files) == ["code/model.py"]
+
+
+def test_a_store_in_the_recipes_folder_is_no_code(tmp_path: Path) -> None:
+    write(tmp_path, "model.py", "store/objects/ab/abcd/code/model.py")
+    Store(tmp_path / "store").digests.file(tmp_path / "model.py")
     assert list(model_source(model(), tmp_path).files) == ["code/model.py"]
 
 
