@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from optkit.core.errors import StepFailed
@@ -27,7 +28,7 @@ def save_model(model: ir.Model, folder: Path, *, inline_limit: int = INLINE_LIMI
     """Writes `model.onnx` (and `model.onnx.data` when the weights exceed `inline_limit` bytes) and returns its path.
 
     The bytes depend on the model only: no time, path or hash order enters them. The folder must not hold the file that
-    the model's weights are mapped from.
+    the model's weights are mapped from. Mapped weights leave memory.
 
     Raises:
         StepFailed: The graph itself, without weights, is larger than protobuf allows (2 GiB).
@@ -43,7 +44,23 @@ def save_model(model: ir.Model, folder: Path, *, inline_limit: int = INLINE_LIMI
             path.write_bytes(to_proto(model).SerializeToString(deterministic=True))
     except (EncodeError, ValueError) as error:
         raise StepFailed(f"the graph cannot be written as ONNX: {error}") from None
+    release(model)
     return path
+
+
+def has_data_file(folder: Path) -> bool:
+    """Returns whether the weights of the model in `folder` lie beside it, for they are many."""
+    return (folder / DATA_FILE).exists()
+
+
+def release(model: ir.Model) -> None:
+    """Lets mapped weights leave memory; they are mapped again when they are read."""
+    import onnx_ir as ir
+
+    for _, tensor in initializers(model):
+        if isinstance(tensor, ir.ExternalTensor):
+            with suppress(BufferError):  # somebody holds a view of it
+                tensor.release()
 
 
 def to_proto(model: ir.Model) -> onnx.ModelProto:

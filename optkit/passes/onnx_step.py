@@ -13,7 +13,8 @@ from optkit.core.errors import StepFailed
 from optkit.graph.clean import clean
 from optkit.graph.describe import apply_interface, check_interface
 from optkit.graph.load import load_model
-from optkit.graph.save import MODEL_FILE, save_model
+from optkit.graph.save import MODEL_FILE, has_data_file, save_model
+from optkit.graph.session import open_graph
 from optkit.runtimes.table import RUNTIMES
 
 if TYPE_CHECKING:
@@ -68,6 +69,17 @@ def emptied(folder: Path) -> Path:
 def open_runtime(name: str, folder: Path) -> Session:
     """Opens an artifact with all cores: what is checked here is never timed."""
     return RUNTIMES[name].open(folder, os.cpu_count() or 1)
+
+
+def open_mapped(folder: Path) -> Session:
+    """Opens an ONNX artifact with all cores; the weights of a large one stay where they are, in the file."""
+    from optkit.runtimes.onnxruntime_cpu import OnnxRuntimeSession
+
+    if not has_data_file(folder):
+        return open_runtime("onnxruntime", folder)
+    inference = open_graph(folder / MODEL_FILE, optimize=False)
+    names = [tuple(end.name for end in ends) for ends in (inference.get_inputs(), inference.get_outputs())]
+    return OnnxRuntimeSession(inference, *names)
 
 
 def parity_note(report: ParityReport) -> dict[str, object]:

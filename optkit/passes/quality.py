@@ -10,7 +10,7 @@ from optkit.measure.feeding import made_up_inputs
 from optkit.measure.parity import compare_outputs
 from optkit.passes.calibration import calibration_feeds
 from optkit.passes.layer_errors import compare_layers
-from optkit.passes.onnx_step import emptied, error_note, open_runtime, read_model
+from optkit.passes.onnx_step import emptied, error_note, open_mapped, open_runtime, read_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,7 @@ def output_quality(
     import numpy as np
 
     feed = one_feed(inputs, interface)
-    before = open_runtime("onnxruntime", inputs["model"]).run(feed)
+    before = open_mapped(inputs["model"]).run(feed)
     after = open_runtime("onnxruntime", out).run(feed)
     for name, array in after.items():
         if array.dtype.kind == "f" and not np.isfinite(array[np.isfinite(before[name])]).all():

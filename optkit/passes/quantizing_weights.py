@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from optkit.core import interface as interfaces
 from optkit.core.errors import StepFailed, UsageError
 from optkit.graph.matrices import find_matrices, last_products
 from optkit.graph.save import weight_bytes
@@ -34,6 +36,18 @@ if TYPE_CHECKING:
 def quantize_weights(do: QuantizeWeights, inputs: Mapping[str, Path], work: Work) -> None:
     """Does what `QuantizeWeights.run` promises, with the options of `do`."""
     _check_options(do)
+    out = work.scratch / "quantized"
+    _write(do, inputs, work, out)
+    gc.collect()  # cycles hold the graph, whose new weights must not stay in memory beside the sessions
+    work.progress(0.9, "checking")
+    interface = interfaces.read(out)
+    work.notes["quality"] = output_quality(inputs, out, interface, f"{do.bits}-bit weights")
+    work.notes["layers"] = layer_quality(inputs, out, interface, work.scratch / "layers")
+    move_artifact(out, work.out)
+
+
+def _write(do: QuantizeWeights, inputs: Mapping[str, Path], work: Work, out: Path) -> None:
+    """Writes the quantized artifact to `out` and notes what became of each weight."""
     model, interface = read_model(inputs["model"])
     _prepare(model, do)
     matrices, left = _chosen(model, do)
@@ -52,12 +66,7 @@ def quantize_weights(do: QuantizeWeights, inputs: Mapping[str, Path], work: Work
         notes += _embeddings(model, do)
     _drop_unused(model)
     work.notes |= {"weights": notes, "left": left, "weight_bytes": [before, weight_bytes(model)]}
-    out = work.scratch / "quantized"
     write_model(model, interface, out)
-    work.progress(0.9, "checking")
-    work.notes["quality"] = output_quality(inputs, out, interface, f"{do.bits}-bit weights")
-    work.notes["layers"] = layer_quality(inputs, out, interface, work.scratch / "layers")
-    move_artifact(out, work.out)
 
 
 def _check_options(do: QuantizeWeights) -> None:

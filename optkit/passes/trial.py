@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from optkit.core import interface as interfaces
 from optkit.core.errors import OptkitError, StepFailed
-from optkit.graph.save import INLINE_LIMIT, MODEL_FILE
-from optkit.graph.session import open_graph
 from optkit.graph.walk import operator_count
 from optkit.measure.parity import check_parity
 from optkit.measure.recorded import record
-from optkit.passes.onnx_step import emptied, open_runtime, parity_note, write_model
+from optkit.passes.onnx_step import emptied, open_mapped, parity_note, write_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,29 +49,12 @@ class Trial:
         if after > self._nodes:
             raise StepFailed(f"it would have {after} nodes instead of {self._nodes}")
         write_model(model, self._interface, out)
-        report = check_parity(self._reference, _open(out), self._interface, self._tolerance)
+        report = check_parity(self._reference, open_mapped(out), self._interface, self._tolerance)
         return parity_note(report)
 
     @cached_property
     def _reference(self) -> Session:
-        return record(_open(self._folder), self._interface, emptied(self._answers))
-
-
-def _is_large(folder: Path) -> bool:
-    return sum(file.stat().st_size for file in folder.glob(f"{MODEL_FILE}*")) > INLINE_LIMIT
-
-
-def _open(folder: Path) -> Session:
-    return _open_mapped(folder) if _is_large(folder) else open_runtime("onnxruntime", folder)
-
-
-def _open_mapped(folder: Path) -> Session:
-    """Opens a large model so that its weights stay where they are: in the file."""
-    from optkit.runtimes.onnxruntime_cpu import OnnxRuntimeSession
-
-    inference: Any = open_graph(folder / MODEL_FILE, optimize=False, prepack=False)
-    names = [tuple(end.name for end in ends) for ends in (inference.get_inputs(), inference.get_outputs())]
-    return OnnxRuntimeSession(inference, *names)
+        return record(open_mapped(self._folder), self._interface, emptied(self._answers))
 
 
 def reason_of(error: Exception) -> str:

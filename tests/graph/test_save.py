@@ -8,7 +8,7 @@ import onnx
 import onnx_ir as ir
 
 from optkit.graph.load import external_files, load_model
-from optkit.graph.save import DATA_FILE, save_model, weight_bytes
+from optkit.graph.save import DATA_FILE, has_data_file, save_model, weight_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,3 +52,19 @@ def test_external_model_is_gathered_from_another_name(external: Callable[..., Pa
 
 def test_weight_bytes_counts_every_weight(linear: Proto) -> None:
     assert weight_bytes(ir.serde.deserialize_model(linear())) == 64 * 32 * 4
+
+
+def test_mapped_weights_leave_memory_once_they_are_written_and_can_be_read_again(linear: Proto, tmp_path: Path) -> None:
+    for name in ("from", "to", "viewed"):
+        (tmp_path / name).mkdir()
+    model = load_model(save_model(ir.from_proto(linear()), tmp_path / "from", inline_limit=0))
+    tensor = model.graph.initializers["w"].const_value
+    assert isinstance(tensor, ir.ExternalTensor)
+    before = tensor.numpy().copy()
+    save_model(model, tmp_path / "to", inline_limit=0)
+    assert has_data_file(tmp_path / "to")
+    assert tensor.raw is None
+    view = tensor.numpy()
+    save_model(model, tmp_path / "viewed", inline_limit=0)
+    np.testing.assert_array_equal(view, before)
+    np.testing.assert_array_equal(tensor.numpy(), before)

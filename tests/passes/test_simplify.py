@@ -13,13 +13,13 @@ from optkit.core import interface as interfaces
 from optkit.core.artifact import digest_tree
 from optkit.core.interface import Dim, Interface, Tensor
 from optkit.graph.load import load_model
-from optkit.graph.save import save_model
+from optkit.graph.save import has_data_file, save_model
 from optkit.graph.simplify import pipeline
 from optkit.graph.simplify.pipeline import Removal, prepare
 from optkit.graph.walk import operator_count
 from optkit.measure.feeding import made_up_inputs
 from optkit.measure.latency_report import Speedup
-from optkit.passes import simplifying, trial
+from optkit.passes import simplifying
 from optkit.passes.simplify import Simplify
 from optkit.runtimes.table import RUNTIMES
 
@@ -178,8 +178,9 @@ def test_large_models_are_compared_one_after_the_other_and_no_tool_copies_them(
     tmp_path: Path, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = clumsy(tmp_path / "model")
-    for module in (simplifying, trial):
-        monkeypatch.setattr(module, "INLINE_LIMIT", 1)
+    save_model(load_model(folder / "model.onnx"), folder, inline_limit=0)
+    assert has_data_file(folder)
+    monkeypatch.setattr(simplifying, "INLINE_LIMIT", 1)
     Simplify(tools=("onnxsim",)).run({"model": folder}, work)
     notes = work.notes["simplify"]
     assert notes["nodes"][1] < 8
