@@ -31,7 +31,7 @@ def may_be_misread(path: Path) -> bool:
         message = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     try:
         return any(_suspect_model(number, value) for number, value in fields(message))
-    except IndexError:  # truncated
+    except (IndexError, RecursionError):  # damaged, or bodies within bodies without end
         return True
 
 

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 
 _VARINT, _EIGHT_BYTES, _SIZED = 0, 1, 2
 _MORE = 0x80
+_LONGEST = 10
+"""Bytes of a varint."""
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Yields number and bytes of each sized field: text, an embedded message, or packed numbers. Nothing is copied.
 
     Raises:
-        IndexError: The message is truncated.
+        IndexError: The message is truncated or damaged.
     """
     for number, value in _all_fields(message):
         if isinstance(value, memoryview):
@@ -29,7 +31,7 @@ def number_of(message: memoryview, field: int) -> int:
     """Returns a field that holds an integer; 0, protobuf's default, if it is absent.
 
     Raises:
-        IndexError: The message is truncated.
+        IndexError: The message is truncated or damaged.
     """
     return next((value for at, value in _all_fields(message) if at == field and isinstance(value, int)), 0)
 
@@ -55,10 +57,10 @@ def _all_fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
     """Returns the integer at `at` and where the next thing starts."""
-    value = shift = 0
-    while True:
-        byte = message[at]
-        value |= (byte & ~_MORE) << shift
-        at, shift = at + 1, shift + 7
+    value = 0
+    for index in range(_LONGEST):
+        byte = message[at + index]
+        value |= (byte & ~_MORE) << 7 * index
         if byte < _MORE:
-            return value, at
+            return value, at + index + 1
+    raise IndexError

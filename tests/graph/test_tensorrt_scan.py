@@ -66,3 +66,17 @@ def test_functions_and_truncated_files_are_for_the_rules_to_judge(tmp_path: Path
     path = written(tmp_path, FLOAT)
     path.write_bytes(path.read_bytes()[:-3])
     assert may_be_misread(path)
+
+
+def test_bodies_within_bodies_are_for_the_rules_to_judge(tmp_path: Path) -> None:
+    graph = b""
+    for _ in range(5000):  # a graph's node (1) has an attribute (5) that holds a graph (6)
+        for field in (6, 5, 1):
+            graph = bytes([field << 3 | 2]) + _varint(len(graph)) + graph
+    (tmp_path / "model.onnx").write_bytes(bytes([7 << 3 | 2]) + _varint(len(graph)) + graph)
+    assert may_be_misread(tmp_path / "model.onnx")
+
+
+def _varint(value: int) -> bytes:
+    low = [value >> shift & 0x7F for shift in range(0, max(1, value.bit_length()), 7)]
+    return bytes([*(byte | 0x80 for byte in low[:-1]), low[-1]])

@@ -31,3 +31,8 @@ def test_a_truncated_message_is_noticed(size: int) -> None:
     assert list(fields(message))
     with pytest.raises(IndexError):
         list(fields(message[:size]))
+
+
+def test_a_number_without_end_is_noticed_at_once() -> None:
+    with pytest.raises(IndexError):
+        list(fields(memoryview(b"\xff" * (1 << 24))))
