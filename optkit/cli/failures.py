@@ -32,7 +32,7 @@ def run_safely(group: LazyGroup) -> int:  # noqa: PLR0911  # one exit per kind o
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; what is finished is kept, run again to go on", err=True)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # click makes the latter of the former
         # The reader went away (`| head`): point stdout elsewhere, or Python complains at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

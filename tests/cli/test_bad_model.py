@@ -115,7 +115,11 @@ FACTORIES = {
         4,
         "export: model.py:3: ModuleNotFoundError: No module named 'nonesuch'",
     ),
-    "dies": (("return Tiny(classes)", "import os; os.abort()"), 5, "export: its process died of SIGABRT"),
+    "dies": (
+        ("return Tiny(classes)", "import os; os.abort()"),
+        5,
+        "export: running the model in PyTorch: its process died of SIGABRT",
+    ),
 }
 
 
