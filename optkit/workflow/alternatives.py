@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from optkit.core.errors import OptkitError
 from optkit.runtimes.table import check_installed
 from optkit.workflow.engines import check_buildable
-from optkit.workflow.evaluation import candidate_of
+from optkit.workflow.subjects import candidate_of
 from optkit.workflow.tables import TARGETS
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from optkit.core.recipe import Recipe
     from optkit.core.runner import Execution
     from optkit.passes.layer_errors import LayerError
-    from optkit.workflow.evaluation import Subject
+    from optkit.workflow.subjects import Subject
 
     Arrays = Mapping[str, NDArray[Any]]
 

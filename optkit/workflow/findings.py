@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from optkit.core.events import StepFinished
     from optkit.core.recipe import Recipe
     from optkit.core.runner import Execution
-    from optkit.workflow.evaluation import Subject
+    from optkit.workflow.subjects import Subject
     from optkit.workflow.timing import Timings
 
 

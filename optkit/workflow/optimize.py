@@ -22,7 +22,6 @@ from optkit.workflow import engines, evaluation, output, packaging, releasing, r
 from optkit.workflow.alternatives import check_target, skip
 from optkit.workflow.choices import choices
 from optkit.workflow.choosing import choose
-from optkit.workflow.evaluation import Subject, baseline_of, candidate_of
 from optkit.workflow.findings import baseline_result, source_digests, step_result
 from optkit.workflow.host import this_host
 from optkit.workflow.judging import verdicts
@@ -31,6 +30,7 @@ from optkit.workflow.regression import Conditions, regressions
 from optkit.workflow.request import command
 from optkit.workflow.sources import recipe_sources
 from optkit.workflow.splits import check_splits
+from optkit.workflow.subjects import Subject, baseline_of, candidate_of
 from optkit.workflow.tables import load_tables
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from optkit.core.objective import PARETO
 from optkit.core.recipe import Step
 from optkit.runtimes.tensorrt.plan import PLAN_FILE
 from optkit.workflow.engines import builds_engine
-from optkit.workflow.evaluation import candidate_of
 from optkit.workflow.output import GOLDEN, appearing
+from optkit.workflow.subjects import candidate_of
 from optkit.workflow.tables import TARGETS
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from optkit.core.runner import Execution
     from optkit.measure.latency_report import LatencyReport
     from optkit.measure.latency_report import Subject as Timed
-    from optkit.workflow.evaluation import Subject
+    from optkit.workflow.subjects import Subject
 
 
 @dataclass(frozen=True, slots=True)

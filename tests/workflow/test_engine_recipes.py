@@ -17,8 +17,8 @@ from optkit.core.passes import Host
 from optkit.runtimes.cuda import find_gpu
 from optkit.runtimes.tensorrt.plan import this_platform, write_about
 from optkit.workflow.engines import awaited, check_buildable, check_engine, is_deferred, runtime_of
-from optkit.workflow.evaluation import candidate_of
 from optkit.workflow.sources import recipe_sources
+from optkit.workflow.subjects import candidate_of
 from optkit.workflow.tables import load_tables
 from tests.passes.engines import FLOAT, proto
 
