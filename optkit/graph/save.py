@@ -10,6 +10,7 @@ from optkit.graph.bulk import without_collection
 from optkit.graph.walk import initializers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     import onnx
@@ -44,7 +45,7 @@ def save_model(model: ir.Model, folder: Path, *, inline_limit: int = INLINE_LIMI
             path.write_bytes(to_proto(model).SerializeToString(deterministic=True))
     except (EncodeError, ValueError) as error:
         raise StepFailed(f"the graph cannot be written as ONNX: {error}") from None
-    release(model)
+    release(tensor for _, tensor in initializers(model))
     return path
 
 
@@ -53,11 +54,11 @@ def has_data_file(folder: Path) -> bool:
     return (folder / DATA_FILE).exists()
 
 
-def release(model: ir.Model) -> None:
+def release(tensors: Iterable[ir.TensorProtocol | None]) -> None:
     """Lets mapped weights leave memory; they are mapped again when they are read."""
     import onnx_ir as ir
 
-    for _, tensor in initializers(model):
+    for tensor in tensors:
         if isinstance(tensor, ir.ExternalTensor):
             with suppress(BufferError):  # somebody holds a view of it
                 tensor.release()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from optkit.core import interface as interfaces
 from optkit.core.errors import StepFailed, UsageError
 from optkit.graph.matrices import find_matrices, last_products
-from optkit.graph.save import weight_bytes
+from optkit.graph.save import release, weight_bytes
 from optkit.graph.shapes import name_nodes
 from optkit.graph.upgrade import upgrade
 from optkit.passes.onnx_step import move_artifact, read_model, write_model
@@ -157,6 +157,7 @@ def _written(do: QuantizeWeights, matrix: Matrix, blocks: Blocks) -> dict[str, o
         write_dequantized(matrix, blocks)
     else:
         write_matmulnbits(matrix, blocks, int8_products=bool(do.int8_products))
+    release([matrix.weight.const_value])
     return note
 
 
