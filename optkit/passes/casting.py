@@ -151,10 +151,9 @@ def _checked(do: Cast, inputs: Mapping[str, Path], out: Path, interface: Interfa
     folder = work.scratch / "emulated"
     folder.mkdir(parents=True)
     session = open_graph(save_model(emulated(load_model(out / MODEL_FILE)), folder), optimize=False)
-    names = [tuple(info.name for info in infos) for infos in (session.get_inputs(), session.get_outputs())]
     tolerance = TOLERANCES[do.to] if do.tolerance is None else do.tolerance
     samples = [one_feed(inputs, interface)] if "calibration" in inputs else []
-    reference, candidate = open_runtime("onnxruntime", inputs["model"]), OnnxRuntimeSession(session, *names)
+    reference, candidate = open_runtime("onnxruntime", inputs["model"]), OnnxRuntimeSession.of(session)
     try:
         report = check_parity(reference, candidate, interface, tolerance, samples)
     except StepFailed as error:

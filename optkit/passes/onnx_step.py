@@ -77,9 +77,7 @@ def open_mapped(folder: Path) -> Session:
 
     if not has_data_file(folder):
         return open_runtime("onnxruntime", folder)
-    inference = open_graph(folder / MODEL_FILE, optimize=False)
-    names = [tuple(end.name for end in ends) for ends in (inference.get_inputs(), inference.get_outputs())]
-    return OnnxRuntimeSession(inference, *names)
+    return OnnxRuntimeSession.of(open_graph(folder / MODEL_FILE, optimize=False))
 
 
 def parity_note(report: ParityReport) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from optkit.core import session_options
 from optkit.core.errors import StepFailed, UsageError
@@ -30,6 +30,14 @@ class OnnxRuntimeSession:
     inference: Any
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, inference: Any) -> Self:  # noqa: ANN401  # onnxruntime ships no types
+        """Returns the session of an open `InferenceSession`."""
+        inputs, outputs = (
+            tuple(end.name for end in ends) for ends in (inference.get_inputs(), inference.get_outputs())
+        )
+        return cls(inference, inputs, outputs)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Runs the model once; inputs that its graph does not use are left out."""
@@ -72,7 +80,7 @@ def open_session(
         raise UsageError(f"{MODEL_FILE} is damaged or no ONNX model: {short_message(error)}") from error
     except _errors() as error:
         raise StepFailed(f"onnxruntime cannot load the model: {short_message(error)}") from error
-    return OnnxRuntimeSession(inference, _names(inference.get_inputs()), _names(inference.get_outputs()))
+    return OnnxRuntimeSession.of(inference)
 
 
 def _options(wanted: SessionOptions, threads: int) -> Any:  # noqa: ANN401  # onnxruntime ships no types
@@ -95,10 +103,6 @@ def _options(wanted: SessionOptions, threads: int) -> Any:  # noqa: ANN401  # on
     if not wanted.spinning:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
-
-
-def _names(arguments: list[Any]) -> tuple[str, ...]:
-    return tuple(argument.name for argument in arguments)
 
 
 def _errors() -> tuple[type[Exception], ...]:

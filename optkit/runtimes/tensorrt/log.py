@@ -19,10 +19,8 @@ class Log:
     def __init__(self, trt: Any) -> None:  # noqa: ANN401  # an extra: its types are not checked
         self.lines: list[tuple[str, str]] = []
         log = self
-        dropped = (
-            trt.ILogger.VERBOSE,
-            trt.ILogger.INFO,
-        )  # thousands of lines: even to read their names takes long
+        # Thousands of lines: even to read their names takes long.
+        dropped = (trt.ILogger.VERBOSE, trt.ILogger.INFO)
 
         class Logger(trt.ILogger):  # type: ignore[misc]  # likewise
             def __init__(self) -> None:
