@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tempfile
@@ -11,16 +12,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from optkit.core.errors import EXIT_BUG, EXIT_INTERRUPTED, OptkitError
+from optkit.core.errors import EXIT_BUG, EXIT_INTERRUPTED, OptkitError, StepFailed
 
 if TYPE_CHECKING:
     from optkit.cli import LazyGroup
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
 
 def run_safely(group: LazyGroup) -> int:  # noqa: PLR0911  # one exit per kind of error
     """Runs the command line and returns its exit code; only a bug prints where its log is."""
     try:
         group.main(prog_name="optkit", standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
@@ -33,12 +38,22 @@ def run_safely(group: LazyGroup) -> int:  # noqa: PLR0911  # one exit per kind o
         click.echo("interrupted; what is finished is kept, run again to go on", err=True)
         return EXIT_INTERRUPTED
     except (BrokenPipeError, SystemExit):  # click makes the latter of the former
-        # The reader went away (`| head`): point stdout elsewhere, or Python complains at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()  # the reader went away (`| head`)
         return 0
+    except OSError as error:
+        if error.errno not in _FULL or error.filename is not None:
+            return _bug()
+        _discard_output()
+        show_error(StepFailed(f"the output could not be written: {error.strerror}"))
+        return StepFailed.exit_code
     except Exception:  # noqa: BLE001  # the last resort: whatever it is, the user gets a log and an exit code
         return _bug()
     return 0
+
+
+def _discard_output() -> None:
+    """Points stdout elsewhere, or Python complains at its exit about what it could not write."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show_error(error: OptkitError) -> None:

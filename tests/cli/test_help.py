@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -8,6 +10,7 @@ import pytest
 
 from optkit import __version__
 from optkit.cli import COMMANDS, group
+from tests.cli.command import PROGRAM
 
 if TYPE_CHECKING:
     from tests.cli.command import Optkit
@@ -61,14 +64,28 @@ def test_a_mistake_on_the_command_line(arguments: list[str], expected: str, optk
     assert done.out == ""
 
 
-@pytest.mark.parametrize("lines", [0, 1])
+@pytest.mark.parametrize("lines", [0, 1, 2000])
 def test_a_reader_that_goes_away_is_no_error(lines: int, optkit: Optkit) -> None:
     process = optkit.start("schema")
     assert process.stdout is not None
     assert process.stderr is not None
     for _ in range(lines):
-        assert process.stdout.readline() == "{\n"
+        assert process.stdout.readline()
     process.stdout.close()
     assert process.stderr.read() == ""
     process.stderr.close()
     assert process.wait() == 0
+
+
+@pytest.mark.parametrize("command", [["schema"], ["passes"], ["--version"]])
+def test_a_full_disk_behind_stdout_is_told(command: list[str], optkit: Optkit) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [str(PROGRAM), *command],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=optkit.environment,
+        )
+    assert (done.returncode, done.stderr) == (5, "error: the output could not be written: No space left on device\n")
