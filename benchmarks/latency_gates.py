@@ -1,7 +1,7 @@
 """How often a latency gate errs on a loaded machine: starts recorded once, resampled into many runs; and real runs.
 
-Three subjects: a model, the model again in a process of its own, and the model with an eleventh layer as large as its
-ten. A busy loop holds one of the cores that they are pinned to.
+Three subjects: a model, the model again in a process of its own, and the model with an extra layer, which makes it 10 %
+slower on an idle machine. A busy loop holds one of the cores that they are pinned to.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +44,9 @@ if TYPE_CHECKING:
 
 RECORDED = RESULTS / "loaded-machine.npz"
 BASELINE, SAME, SLOWER = NAMES = ("model", "same", "slower")
-LAYERS = {BASELINE: 10, SAME: 10, SLOWER: 11}
 WIDTH, BATCH, THREADS = 256, 32, 2
+WIDTHS = {BASELINE: (WIDTH,) * 11, SAME: (WIDTH,) * 11, SLOWER: (*(WIDTH,) * 11, 120, WIDTH)}
+"""Of what goes from layer to layer: ten layers, and the slower model's extra one, which takes as long as makes 10 %."""
 GATE = Gate(min_speedup=0.95)
 DEFAULTS = MeasureSpec()
 BLOCK = 10
@@ -54,7 +56,7 @@ EXCLUDE_1 = "bounds exclude 1"
 
 
 def record(starts: int, seconds: float) -> None:
-    """Writes the median and the length of every turn of several starts, and the seconds until each was warm."""
+    """Writes every run, the length of every turn, and the seconds until it was warm, of several starts."""
     recorded: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder, busy_loop() as loop:
         subjects = [_subject(name, Path(folder)) for name in NAMES]
@@ -62,9 +64,8 @@ def record(starts: int, seconds: float) -> None:
             cost, turns = _start(subjects, Path(folder), seconds)
             recorded[f"cost{at}"] = np.float32(cost)
             recorded |= {f"{name}{at}": np.array(turns[name], np.uint32) for name in NAMES}
-            print(
-                f"start {at}: {cost:.1f} s, {len(turns[BASELINE]) // 2} rounds, busy loop {loop.share():.0%} of a core"
-            )
+            said = f"{cost:.1f} s, {len(turns[BASELINE]) // 2} rounds, busy loop {loop.share():.0%} of a core"
+            print(f"start {at}: {said}", flush=True)
     np.savez_compressed(RECORDED, **recorded)
 
 
@@ -169,9 +170,9 @@ def status(run: Run) -> Status:
     return verdict.status
 
 
-def _start(subjects: Sequence[Subject], folder: Path, seconds: float) -> tuple[float, dict[str, list[tuple[int, int]]]]:
-    """Returns the seconds until processes were warm, and subject → median and length of each turn, in nanoseconds."""
-    turns: dict[str, list[tuple[int, int]]] = {name: [] for name in NAMES}
+def _start(subjects: Sequence[Subject], folder: Path, seconds: float) -> tuple[float, dict[str, list[list[int]]]]:
+    """Returns the seconds until processes were warm, and subject → of each turn its length and its runs, in ns."""
+    turns: dict[str, list[list[int]]] = {name: [] for name in NAMES}
     np.save(folder / "x.npy", _input())
     with ExitStack() as stack:
         began = time.monotonic()
@@ -185,11 +186,11 @@ def _start(subjects: Sequence[Subject], folder: Path, seconds: float) -> tuple[f
     return cost, turns
 
 
-def _noting(turn: Turn, notes: list[tuple[int, int]]) -> Turn:
+def _noting(turn: Turn, notes: list[list[int]]) -> Turn:
     def noted() -> Sequence[int]:
         started = time.perf_counter_ns()
         samples = turn()
-        notes.append((int(np.median(samples)), time.perf_counter_ns() - started))
+        notes.append([time.perf_counter_ns() - started, *samples])
         return samples
 
     return noted
@@ -224,9 +225,9 @@ class Resampled(Measurement):
         coming = (turn for at in drawn for turn in turns[2 * at : 2 * at + 2])
 
         def turn() -> list[int]:
-            median, length = next(coming)
+            length, *samples = map(int, next(coming))
             self._now += length / 1e9
-            return [int(median)]
+            return samples
 
         return turn
 
@@ -269,19 +270,19 @@ def _input() -> NDArray[Any]:
 
 
 def _subject(name: str, folder: Path) -> Subject:
-    """Writes a stack of equal layers, MatMul and Relu, and returns it as something to time."""
-    nodes, weights, into = [], [], "x"
-    for layer in range(LAYERS[name]):
-        out = "y" if layer == LAYERS[name] - 1 else f"relu{layer}"
-        weight = np.random.default_rng(layer).standard_normal((WIDTH, WIDTH), np.float32) / WIDTH**0.5
+    """Writes a stack of layers, MatMul and Relu, of these widths, and returns it as something to time."""
+    nodes, weights = [], []
+    widths = WIDTHS[name]
+    ends = ["x", *(f"relu{layer}" for layer in range(len(widths) - 2)), "y"]
+    for layer, (taken, given) in enumerate(pairwise(widths)):
+        weight = np.random.default_rng(layer).standard_normal((taken, given), np.float32) / taken**0.5
         weights.append(numpy_helper.from_array(weight.astype(np.float32), f"weight{layer}"))
         nodes += [
-            helper.make_node("MatMul", [into, f"weight{layer}"], [f"product{layer}"]),
-            helper.make_node("Relu", [f"product{layer}"], [out]),
+            helper.make_node("MatMul", [ends[layer], f"weight{layer}"], [f"product{layer}"]),
+            helper.make_node("Relu", [f"product{layer}"], [ends[layer + 1]]),
         ]
-        into = out
-    ends = [helper.make_tensor_value_info(end, TensorProto.FLOAT, ["batch", WIDTH]) for end in "xy"]
-    graph = helper.make_graph(nodes, name, ends[:1], ends[1:], weights)
+    values = [helper.make_tensor_value_info(end, TensorProto.FLOAT, ["batch", WIDTH]) for end in "xy"]
+    graph = helper.make_graph(nodes, name, values[:1], values[1:], weights)
     model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)])
     (folder / name).mkdir(parents=True)
     onnx.save(model, folder / name / "model.onnx")

@@ -118,7 +118,7 @@ class MeasureSpec:
     seconds: float = 25.0
     """Time budget per candidate."""
     precision: float = 0.02
-    """Stop when the ratio's interval is narrower than this fraction."""
+    """Stop when half of the ratio's interval is narrower than this fraction."""
     sweep: SweepSpec | None = None
     """Also show throughput against latency in other settings; no gate looks at them."""
 

@@ -77,7 +77,7 @@ class Worker:
         return {"samples": samples, "seconds": elapsed}
 
     def warm_up(self) -> dict[str, float]:
-        """Runs until times settle, then pins each thread; returns the seconds of the first and the fastest last run."""
+        """Runs until times settle, then pins each thread; returns the seconds of the first and of the fastest run."""
         spread(self.cpus)
         before = cpu_times()
         first, recent = self.measure(1)[0], self.measure(1)
@@ -85,7 +85,7 @@ class Worker:
         while time.perf_counter() < deadline and not _settled(recent):
             recent += self.measure(1)
         pin_busiest(self.cpus, before)
-        return {"first_s": first / 1e9, "settled_s": min(recent[-_WINDOW:]) / 1e9}
+        return {"first_s": first / 1e9, "settled_s": min(recent) / 1e9}
 
     def peak_rss(self) -> int:
         """Returns the largest resident memory of this process so far, in bytes."""

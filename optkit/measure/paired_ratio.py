@@ -6,8 +6,9 @@ Three things make such numbers lie, and each has its answer here:
   used, on the log scale: what changes linearly during a round, or depends on who comes first, cancels.
 - *Neighbouring rounds are alike*, as a disturbance outlasts a round. Rounds are put into sixteen contiguous blocks,
   and only the blocks count as independent (the method of batch means, with robust means).
-- *A few rounds are hit hard.* They are kept, but do not decide: blocks, and the answer from them, are Hodges-Lehmann
-  estimates, and the interval is that of Wilcoxon's signed-rank test, exact for any symmetric noise.
+- *Some runs, and some rounds, are hit hard.* They are kept, but do not decide: a round counts with the median of the
+  runs of both turns; blocks, and the answer from them, are Hodges-Lehmann estimates, and the interval is that of
+  Wilcoxon's signed-rank test, exact for any symmetric noise.
 
 Sources: J. L. Hodges and E. L. Lehmann, Estimates of location based on rank tests, Ann. Math. Statist. 34 (1963),
 598-611; A. M. Law and J. S. Carson, A sequential procedure for determining the length of a steady-state simulation,
@@ -41,7 +42,7 @@ def paired_ratio(baseline: Sequence[Sequence[float]], candidate: Sequence[Sequen
         candidate: Its turns of the same rounds, in the same unit.
         alpha: Error of each bound. Too few rounds for it give the bounds 0 and infinity.
     """
-    blocks = _blocks(_log_medians(baseline) - _log_medians(candidate))
+    blocks = _blocks(_log_rounds(baseline) - _log_rounds(candidate))
     lower, upper = signed_rank_interval(blocks, alpha)
     return Speedup(math.exp(hodges_lehmann(blocks)), (math.exp(lower), math.exp(upper)))
 
@@ -72,18 +73,19 @@ def signed_rank_interval(values: NDArray[Any], alpha: float) -> Interval:
     return float(averages[beyond - 1]), float(averages[-beyond])
 
 
-def _log_medians(turns: Sequence[Sequence[float]]) -> NDArray[Any]:
+def _log_rounds(turns: Sequence[Sequence[float]]) -> NDArray[Any]:
+    """Returns the median logarithm of the runs of each round, (rounds,)."""
     import numpy as np
 
-    logs: NDArray[Any] = np.log(np.median(np.asarray(turns, np.float64), axis=1))
-    return logs
+    rounds = np.log(np.asarray(turns[: len(turns) // 2 * 2], np.float64)).reshape(len(turns) // 2, -1)
+    medians: NDArray[Any] = np.median(rounds, axis=1)
+    return medians
 
 
-def _blocks(logs: NDArray[Any]) -> NDArray[Any]:
+def _blocks(rounds: NDArray[Any]) -> NDArray[Any]:
     """Returns one number for each block of rounds; where there are few rounds, for each round."""
     import numpy as np
 
-    rounds = logs[: len(logs) // 2 * 2].reshape(-1, 2).mean(axis=1)
     count = len(rounds) if len(rounds) < 2 * _BLOCKS else _BLOCKS
     return np.array([hodges_lehmann(block) for block in np.array_split(rounds, count)])
 

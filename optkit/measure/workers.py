@@ -54,8 +54,9 @@ class Workers:
     def turns(self, files: Mapping[str, str]) -> dict[str, Turn]:
         """Feeds and warms up all of them; returns how each takes a turn.
 
-        Turns are made equally long by the time of one undisturbed run: longer ones are interrupted more often, which
-        would show as slower runs.
+        Turns are about equally long, as longer ones are interrupted more often. And subjects that are about as fast
+        make as many runs in each: every run is faster than the one before, as caches fill, by 10 % at first and by 1 %
+        still later, so that whoever made fewer would seem slower for that alone.
 
         Args:
             files: Input → npy file.
@@ -66,7 +67,9 @@ class Workers:
         self._ask_each(self._workers, lambda worker: worker.ask("feed", files=files))
         warm = self._ask_each(self._workers, lambda worker: worker.ask("warm_up"))
         self._firsts = {name: times["first_s"] for name, times in warm.items()} | self._firsts
-        return {name: partial(_take_turn, self._workers[name], times["settled_s"]) for name, times in warm.items()}
+        settled = {name: times["settled_s"] for name, times in warm.items()}
+        slowest = max(settled.values())
+        return {name: partial(_take_turn, self._workers[name], own, slowest) for name, own in settled.items()}
 
     def leave_out(self, failed: Mapping[str, OptkitError]) -> None:
         """Leaves out candidates that failed."""
@@ -103,8 +106,16 @@ class Workers:
         return answers
 
 
-def _take_turn(worker: WorkerProcess, run_seconds: float) -> list[int]:
-    runs = min(_MOST_RUNS, max(1, round(_TURN_SECONDS / run_seconds)))
-    # The first run finds the caches full of the other subjects' data.
-    cold = int(run_seconds < _LONG_RUN)
-    return worker.ask("measure", count=cold + runs)[cold:]  # type: ignore[no-any-return]  # JSON
+def _take_turn(worker: WorkerProcess, own: float, slowest: float) -> list[int]:
+    """Returns the nanoseconds of each run, but for a first one that finds the caches full of the others' data."""
+    cold = int(own < _LONG_RUN)
+    return worker.ask("measure", count=cold + runs_in_a_turn(own, slowest))[cold:]  # type: ignore[no-any-return]  # JSON
+
+
+def runs_in_a_turn(own: float, slowest: float) -> int:
+    """Returns how many runs of `own` seconds are in a turn, where the slowest subject's take `slowest` seconds.
+
+    It is a multiple of the runs that the slowest makes.
+    """
+    multiple = max(1, int(min(slowest, _TURN_SECONDS) / own))
+    return min(_MOST_RUNS, multiple * max(1, round(_TURN_SECONDS / slowest)))

@@ -95,7 +95,7 @@ def test_identical_models_on_a_quiet_machine_need_a_fraction_of_the_time() -> No
 
 def test_starts_that_differ_use_the_time_that_there_is() -> None:
     _, report = _finish(Simulated({"a": 0.01, "b": 0.01}, 25, 0.05))
-    assert report.starts == 8
+    assert report.starts == 12
     assert not report.feeds[-1].settled
     assert report.seconds < 1 + 25 + 1
 
