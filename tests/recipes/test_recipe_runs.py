@@ -22,7 +22,8 @@ from optkit.workflow.tables import load_tables
 from tests.cli.command import Optkit
 
 ROOT = Path(__file__).parents[2]
-UNTIMED = ("measure.seconds=0.5", "gates.latency.min_speedup=0.05")
+BRIEFLY = "measure.seconds=0.5"
+UNTIMED = (BRIEFLY, "gates.latency.min_speedup=0.05")
 SHORTER = {
     "efficientnet-lite0": (
         "data.calibration.samples=24", "data.evaluation.samples=60", "gates.agreement.min=0.75",
@@ -32,8 +33,8 @@ SHORTER = {
         "data.calibration.samples=16", "data.sentiment.samples=100", "gates.sentiment.max_drop=0.1",
         "model.dims.batch.max=4", "model.dims.batch.opt=4", *UNTIMED,
     ),
-    "mnist-inc": ("data.calibration.samples=64",),
-    "mnist-tensorrt": ("data.calibration.samples=64",),
+    "mnist-inc": ("data.calibration.samples=64", BRIEFLY),
+    "mnist-tensorrt": ("data.calibration.samples=64", BRIEFLY),
 }  # fmt: skip
 
 ENGINES = {"efficientnet-lite0": ("half", "int8"), "minilm": ("int8",)}
