@@ -1,8 +1,8 @@
 """Several starts of the same processes, and what they say together.
 
-Two starts of one program differ by a per cent or more for as long as they live: where the system puts it in memory is drawn
-anew each time. However long a start is timed, it says nothing of the others, and neither does a second session in the
-same process, which is as fast as the first. So a measurement takes several, and where it has more than one, only
+Two starts of one program differ by a per cent or more for as long as they live: where the system puts it in memory is
+drawn anew each time. However long a start is timed, it says nothing of the others, and neither does a second session in
+the same process, which is as fast as the first. So a measurement takes several, and where it has more than one, only
 starts count as independent.
 
 Sources: J. Mytkowicz, A. Diwan, M. Hauswirth and P. Sweeney, Producing wrong data without doing anything obviously
