@@ -76,22 +76,19 @@ def test_a_recipe_holds_its_gates(name: str, tmp_path: Path) -> None:
 def check_same_bytes(report: dict[str, Any], store: Store, work: Path) -> None:
     """Builds the recipe's engine again, in other processes; numbers in the library's own names may differ.
 
-    On a loaded machine about one build in six numbers its shape tensors in another order, so it has five attempts.
+    On a loaded machine about one build in six numbers its shape tensors in another order: two of six must be the same.
     """
     digests = {step["name"]: step["digest"] for step in report["steps"]}
     do = BuildEngine(target="tensorrt-rtx", capabilities=("8.6", "8.9", "12.0"))
     model = {"model": store.object_path(digests["quantize"])}
-    plan = store.object_path(digests["build-engine"]) / "engine.plan"
-    work.mkdir()
-    same = False
+    plans = [store.object_path(digests["build-engine"]) / "engine.plan"]
     for attempt in range(5):
         folder = work / str(attempt)
-        folder.mkdir()
+        folder.mkdir(parents=True)
         list(run_pass(do, model, folder, folder / "scratch", folder / "tools"))
-        again = folder / "out" / "engine.plan"
-        first, second = (re.sub(rb"__mye\d+", b"", path.read_bytes()) for path in (plan, again))
-        same = same or first == second
-    assert same
+        plans.append(folder / "out" / "engine.plan")
+    assert len({path.stat().st_size for path in plans}) == 1
+    assert len({re.sub(rb"__mye\d+", b"", path.read_bytes()) for path in plans}) < len(plans)
 
 
 def check_engines(recipe: Path, store: Store, graph: str, work: Path) -> None:
