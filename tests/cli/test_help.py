@@ -69,8 +69,9 @@ def test_a_reader_that_goes_away_is_no_error(lines: int, optkit: Optkit) -> None
     process = optkit.start("schema")
     assert process.stdout is not None
     assert process.stderr is not None
-    for _ in range(lines):
-        assert process.stdout.readline()
+    read = [process.stdout.readline() for _ in range(lines)]
+    assert read[:1] == ["{\n"][:lines]
+    assert all(read)
     process.stdout.close()
     assert process.stderr.read() == ""
     process.stderr.close()

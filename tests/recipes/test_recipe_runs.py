@@ -76,7 +76,7 @@ def test_a_recipe_holds_its_gates(name: str, tmp_path: Path) -> None:
 def check_same_bytes(report: dict[str, Any], store: Store, work: Path) -> None:
     """Builds the recipe's engine again, in other processes; numbers in the library's own names may differ.
 
-    On a loaded machine about one build in six numbers its shape tensors in another order: two of six must be the same.
+    On a loaded machine some builds number their shape tensors in another order: two of six must be the same.
     """
     digests = {step["name"]: step["digest"] for step in report["steps"]}
     do = BuildEngine(target="tensorrt-rtx", capabilities=("8.6", "8.9", "12.0"))
