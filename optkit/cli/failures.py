@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import tempfile
@@ -13,12 +12,10 @@ from typing import TYPE_CHECKING
 import click
 
 from optkit.core.errors import EXIT_BUG, EXIT_INTERRUPTED, OptkitError, StepFailed
+from optkit.report.files import DISK_ERRORS
 
 if TYPE_CHECKING:
     from optkit.cli import LazyGroup
-
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
 
 def run_safely(group: LazyGroup) -> int:  # noqa: PLR0911  # one exit per kind of error
@@ -41,7 +38,7 @@ def run_safely(group: LazyGroup) -> int:  # noqa: PLR0911  # one exit per kind o
         _discard_output()  # the reader went away (`| head`)
         return 0
     except OSError as error:
-        if error.errno not in _FULL or error.filename is not None:
+        if error.errno not in DISK_ERRORS or error.filename is not None:
             return _bug()
         _discard_output()
         show_error(StepFailed(f"the output could not be written: {error.strerror}"))

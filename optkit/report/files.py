@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MAX_BYTES = 256 << 20
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 def write_text(path: Path, text: str) -> None:
@@ -55,6 +55,6 @@ def read_bytes(path: Path) -> bytes:
 def disk_error(path: Path, error: OSError) -> OptkitError:
     """Returns what to raise when `path` could not be written."""
     message = f"{path} could not be written: {error.strerror}"
-    if error.errno in _DISK:
+    if error.errno in DISK_ERRORS:
         return StepFailed(message, hint="free some space and run again")
     return UsageError(message, hint="give a folder that you may write, as in -o DIR")
